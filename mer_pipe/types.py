@@ -106,7 +106,8 @@ class Sample:
     def __post_init__(self) -> None:
         if not 0 <= self.onset <= self.apex <= self.offset < len(self.frames):
             raise ValueError(
-                f"{self.id}: onset {self.onset}, apex {self.apex}, offset {self.offset} do not order within {len(self.frames)} frames"
+                f"{self.id}: onset {self.onset}, apex {self.apex}, offset {self.offset} do not order within "
+                f"{len(self.frames)} frames"
             )
 
     @property
@@ -174,7 +175,7 @@ class ArraySpec:
             raise ClipError(f"result is empty: shape {array.shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ClipError(f"result holds {int((~np.isfinite(array)).sum())} values that are not finite")
-        if self.low is not None and array.min() < self.low or self.high is not None and array.max() > self.high:
+        if (self.low is not None and array.min() < self.low) or (self.high is not None and array.max() > self.high):
             raise ClipError(f"result spans {array.min()}..{array.max()}, outside {self.low}..{self.high}")
 
 
