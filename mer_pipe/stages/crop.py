@@ -1,0 +1,124 @@
+"""Crop: one resample from the raw frame to the canonical face square."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mer_pipe.types import ArraySpec, ClipError, RecipeError, Stage
+
+
+def crop(frames: np.ndarray | Sequence[np.ndarray], transform: np.ndarray, size: int = 224) -> np.ndarray:
+    """The face square of raw frames, each value resampled once.
+
+    Output pixel (i, j) looks at the raw point whose unit coordinates are ((j + 0.5) / size, (i + 0.5) / size). Around
+    it the raw pixels are weighted by a separable Catmull-Rom kernel (Keys 1981, a = -1/2), widened by the number of raw
+    pixels that one output pixel covers where that exceeds 1: interpolation where the face is enlarged, a low-pass of
+    the right width where it is shrunk. Weights sum to 1; the frame's border pixels are repeated outwards.
+
+    Parameters
+    ----------
+    frames : n raw frames of one size, (n, H, W, 3) uint8, or a sequence of (H, W, 3) arrays.
+    transform : (2, 3) float64, raw (x, y) in px to the unit square, as the align stages return it.
+    size : side of the result in px.
+
+    Returns
+    -------
+    (n, size, size, 3) uint8.
+
+    Raises
+    ------
+    ClipError : frames of several sizes or of another kind; a transform that is not invertible, or a square that lies
+        wholly outside the frame.
+    """
+    from mer_pipe.stages._resample import resample, tap_weights
+
+    frames = _checked(frames)
+    height, width = frames[0].shape[:2]
+    to_raw = _raw_from_output(transform, size)
+    columns, rows = np.meshgrid(np.arange(size, dtype=np.float64), np.arange(size, dtype=np.float64))
+    x = to_raw[0, 0] * columns + to_raw[0, 1] * rows + to_raw[0, 2]
+    y = to_raw[1, 0] * columns + to_raw[1, 1] * rows + to_raw[1, 2]
+    if x.max() < 0 or y.max() < 0 or x.min() > width - 1 or y.min() > height - 1:
+        raise ClipError(f"the face square lies outside the {height}x{width} frame", "Check the align stage's result.")
+    # Raw pixels that one output pixel covers along raw x and raw y: s for a similarity, two values for a stretch.
+    cover_x, cover_y = (max(1.0, float(np.hypot(*row))) for row in to_raw[:, :2])
+    x0, wx = tap_weights(x, cover_x)
+    y0, wy = tap_weights(y, cover_y)
+    left, top = int(x0.min()), int(y0.min())
+    right, bottom = int(x0.max()) + wx.shape[-1], int(y0.max()) + wy.shape[-1]
+    out = np.empty((len(frames), size, size, 3), np.uint8)
+    for frame, image in zip(frames, out, strict=True):
+        region = _region(frame, left, top, right, bottom)
+        resample(region, x0 - left, y0 - top, wx, wy, image)
+    return out
+
+
+@dataclass(frozen=True)
+class Crop(Stage):
+    """Frames of one clip in the canonical face square.
+
+    size : side of the square in px, a multiple of 4 (the magnifiers halve it twice).
+    """
+
+    name: ClassVar[str] = "crop"
+    version: ClassVar[int] = 1
+    stacks: ClassVar[tuple[str, ...]] = ("frame",)
+
+    size: int = 224
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 16 or self.size % 4:
+            raise RecipeError(f"crop size {self.size!r} is not a multiple of 4 of at least 16", "Try 224 or 256.")
+
+    @property
+    def returns(self) -> dict[str, ArraySpec]:
+        return {
+            "image": ArraySpec(
+                ("y", "x", "channel"), "uint8", "grey level", 0, 255, (self.size, self.size, 3), "aligned face, RGB"
+            )
+        }
+
+    def __call__(self, *, frame: np.ndarray | Sequence[np.ndarray], transform: np.ndarray) -> dict[str, np.ndarray]:
+        return {"image": crop(frame, transform, self.size)}
+
+
+def _checked(frames: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+    frames = [np.asarray(frame) for frame in frames]
+    if not frames:
+        raise ClipError("no frames to crop")
+    for frame in frames:
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise ClipError(f"a frame is {frame.dtype} of shape {frame.shape}, not uint8 of shape (H, W, 3)")
+        if frame.shape != frames[0].shape:
+            raise ClipError(
+                f"frames differ in size: {frames[0].shape[:2]} and {frame.shape[:2]}",
+                "One transform serves a whole clip: its frames must have one size.",
+            )
+    return frames
+
+
+def _raw_from_output(transform: np.ndarray, size: int) -> np.ndarray:
+    """(2, 3): output pixel (column, row) to raw (x, y)."""
+    transform = np.asarray(transform, np.float64)
+    if transform.shape != (2, 3) or not np.isfinite(transform).all():
+        raise ClipError(f"transform of shape {transform.shape} is not six finite numbers (2, 3)")
+    linear = transform[:, :2]
+    if np.linalg.cond(linear) > 1e6:
+        raise ClipError(f"transform cannot be inverted: {linear.tolist()}")
+    inverse = np.linalg.inv(linear)
+    offset = inverse @ (np.full(2, 0.5 / size) - transform[:, 2])
+    return np.column_stack([inverse / size, offset])
+
+
+def _region(frame: np.ndarray, left: int, top: int, right: int, bottom: int) -> np.ndarray:
+    """Rows top..bottom-1 and columns left..right-1 of a frame whose border pixels go on for ever."""
+    height, width = frame.shape[:2]
+    if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        return np.ascontiguousarray(frame[top:bottom, left:right])
+    rows = np.clip(np.arange(top, bottom), 0, height - 1)
+    columns = np.clip(np.arange(left, right), 0, width - 1)
+    return frame[rows][:, columns]
