@@ -1,0 +1,149 @@
+"""Run jobs on dask.distributed: a local cluster of one-thread processes, or one that is there already."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started, Suspected
+from mer_pipe.pipeline.executors import ONE_THREAD
+from mer_pipe.pipeline.runner import Job, run
+from mer_pipe.types import MerError
+
+TOPIC = "mer-pipe"
+_TOLD = {kind.__name__: kind for kind in (Started, Made, Remade)}
+
+
+class Cluster:
+    """An executor on dask.distributed.
+
+    A job whose worker dies is not given to another worker at once: it is kept as a suspect and tried once more, alone,
+    after all others are settled. If its worker dies again, that clip has failed.
+
+    Parameters
+    ----------
+    workers : number of one-thread processes of a local cluster.
+    scheduler : address of an existing scheduler instead; its workers must see the same files under the same paths.
+    memory : bytes each local worker may take before it is stopped; None shares the machine's memory equally.
+    """
+
+    def __init__(self, workers: int = 2, scheduler: str | None = None, memory: int | None = None) -> None:
+        self.workers = workers
+        self.scheduler = scheduler
+        self.memory = memory
+
+    def __call__(self, jobs: Iterable[Job], tell: Observer) -> Iterator[Settled | Failed]:
+        at: dict[str, str] = {}
+
+        def listen(event: tuple[float, dict[str, Any]]) -> None:
+            message = dict(event[1])
+            told = _TOLD[message.pop("kind")](**message)
+            if isinstance(told, Started):
+                at[told.sample] = told.node
+            tell(told)
+
+        with self._client() as client:
+            client.subscribe_topic(TOPIC, listen)
+            width = 2 * max(self.workers, len(client.scheduler_info(n_workers=-1)["workers"]))
+            suspects: list[Job] = []
+            for job, outcome in _settle(client, jobs, width):
+                if outcome is None:
+                    suspects.append(job)
+                    tell(Suspected(job.sample.id, at.get(job.sample.id, "")))
+                    continue
+                tell(outcome)
+                yield outcome
+            for suspect in suspects:
+                for _, outcome in _settle(client, [suspect], 1):
+                    if outcome is None:
+                        outcome = self._died(suspect.sample.id, at.get(suspect.sample.id, ""))
+                    tell(outcome)
+                    yield outcome
+
+    def _died(self, sample: str, stage: str) -> Failed:
+        limit = f" (limit {self.memory / 2**30:.1f} GiB)" if self.memory else ""
+        return Failed(
+            sample,
+            stage,
+            f"the worker process died twice on this clip: killed, or out of memory{limit}",
+            "give workers more memory with fewer --workers, then run the same command",
+        )
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[Any]:
+        import dask
+        from distributed import Client, LocalCluster
+
+        settings = {
+            "distributed.scheduler.allowed-failures": 0,  # a suspect goes to quarantine, not to the next worker
+            "distributed.scheduler.worker-saturation": 1.0,  # and takes no queued clip down with it
+            "distributed.nanny.pre-spawn-environ": {**ONE_THREAD, "MALLOC_TRIM_THRESHOLD_": "65536"},
+            "distributed.worker.memory.target": False,
+            "distributed.worker.memory.spill": False,
+            "distributed.worker.memory.pause": False,
+            "distributed.worker.memory.terminate": 0.95,
+        }
+        quiet = logging.getLogger("distributed")
+        level = quiet.level
+        with dask.config.set(settings), contextlib.ExitStack() as stack:
+            if self.scheduler is not None:
+                try:
+                    yield stack.enter_context(Client(self.scheduler, timeout="20s", set_as_default=False))
+                except OSError as error:
+                    raise MerError(
+                        f"no dask scheduler answers at {self.scheduler} ({error})", "check --scheduler"
+                    ) from error
+                return
+            quiet.setLevel(logging.CRITICAL)
+            stack.callback(quiet.setLevel, level)
+            cluster = LocalCluster(
+                n_workers=self.workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=self.memory if self.memory else "auto",
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+            stack.enter_context(cluster)
+            yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+def _settle(client: Any, jobs: Iterable[Job], width: int) -> Iterator[tuple[Job, Settled | Failed | None]]:
+    """Keep `width` jobs submitted; yield each with its outcome, None when its worker died."""
+    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
+
+    waiting = iter(jobs)
+    running: dict[Any, Job] = {}
+
+    def submit(job: Job) -> Any:
+        future = client.submit(_remote, job, pure=False, retries=0)
+        running[future] = job
+        return future
+
+    completed = as_completed([submit(job) for job in islice(waiting, width)])
+    for future in completed:
+        job = running.pop(future)
+        error = future.exception()
+        if error is not None and not isinstance(error, KilledWorker):
+            client.cancel(list(running))
+            raise error
+        yield job, None if error is not None else future.result()
+        future.release()
+        for following in islice(waiting, 1):
+            completed.add(submit(following))
+
+
+def _remote(job: Job) -> Settled | Failed:
+    from distributed import get_worker
+
+    worker = get_worker()
+
+    def tell(event: Any) -> None:
+        worker.log_event(TOPIC, {"kind": type(event).__name__, **asdict(event)})
+
+    return run(job, tell)

@@ -1,0 +1,140 @@
+"""What a build would make, and why: keys compared with the cache, without touching a pixel."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from mer_pipe.pipeline.events import Failed
+from mer_pipe.pipeline.graph import Cell, FrameSource, Graph, canonical, digest
+from mer_pipe.types import Excluded, MerError, Sample
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """One clip: its graph, the cells that are missing (inputs first) and the digests of the frames it reads."""
+
+    graph: Graph
+    missing: Mapping[str, Cell]
+    digests: dict[int, str]
+
+    @property
+    def sample(self) -> Sample:
+        return self.graph.sample
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole build before it begins.
+
+    Attributes
+    ----------
+    clips : the clips that can be built, ordered by id.
+    excluded : the clips that can't, from the database's adapter.
+    failed : clips whose frame files could not even be read.
+    """
+
+    clips: tuple[ClipPlan, ...]
+    excluded: tuple[Excluded, ...] = ()
+    failed: tuple[Failed, ...] = ()
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """Cells to make, by node, in the order of the graph."""
+        counts: Counter[str] = Counter()
+        for clip in self.clips:
+            counts.update(cell.node.name for cell in clip.missing.values())
+        order = {name: i for clip in self.clips for i, name in enumerate(clip.graph.nodes)}
+        return dict(sorted(counts.items(), key=lambda item: order[item[0]]))
+
+    @property
+    def total(self) -> dict[str, int]:
+        """All cells, by node."""
+        counts: Counter[str] = Counter()
+        for clip in self.clips:
+            counts.update(cell.node.name for cell in clip.graph.cells.values())
+        return dict(counts)
+
+    def contents(self, without: Iterable[str] = ()) -> str:
+        """Digest of what the published store will hold if all clips but those in `without` succeed."""
+        left_out = set(without)
+        return digest(
+            canonical(
+                {
+                    "products": [_described(clip) for clip in self.clips[:1]],
+                    "clips": [_contents(c) for c in self.clips if c.sample.id not in left_out],
+                    "excluded": [[e.id, e.reason] for e in self.excluded],
+                }
+            )
+        )
+
+
+def make_plan(
+    samples: Iterable[Sample],
+    wire: Callable[[Sample, Callable[[int], str]], Graph],
+    frame_digest: Callable[[Sample, int], str],
+    has: Callable[[str], bool],
+    excluded: Iterable[Excluded] = (),
+    tick: Callable[[], None] = lambda: None,
+) -> Plan:
+    """Plan a build.
+
+    Parameters
+    ----------
+    samples : the clips.
+    wire : makes a clip's graph, given the digest of its frames by position.
+    frame_digest : digest of the bytes of one frame of a clip.
+    has : whether a key is in the cache.
+    excluded : passed on.
+    tick : called once a clip, for a progress bar.
+    """
+    clips: list[ClipPlan] = []
+    failed: list[Failed] = []
+    for sample in sorted(samples, key=lambda s: s.id):
+        try:
+            graph = wire(sample, lambda position, sample=sample: frame_digest(sample, position))
+            missing = graph.needed(has)
+        except MerError as error:
+            failed.append(Failed(sample.id, "", error.message, error.fix))
+            tick()
+            continue
+        sources = (s for cell in missing.values() for s in cell.sources.values())
+        digests = {s.position: s.digest for s in sources if isinstance(s, FrameSource)}
+        if missing:  # the worker wires the graph again and asks for every frame that any cell reads
+            every = (s for cell in graph.cells.values() for s in cell.sources.values())
+            digests = {s.position: s.digest for s in every if isinstance(s, FrameSource)}
+        clips.append(ClipPlan(graph, missing, digests))
+        tick()
+    return Plan(tuple(clips), tuple(sorted(excluded, key=lambda e: e.id)), tuple(failed))
+
+
+def _described(clip: ClipPlan) -> list:
+    return [[p.path, p.dtype, {k: list(v) for k, v in p.leading.items()}, list(p.systems)] for p in clip.graph.products]
+
+
+def _contents(clip: ClipPlan) -> list:
+    sample = clip.sample
+    keys = {path: [cell.key for cell in cells] for path, cells in clip.graph.targets.items()}
+    return [described(sample), keys]
+
+
+def described(sample: Sample) -> dict:
+    """What a store says of a clip beside its arrays; never a path."""
+    numbers = sample.frames.numbers
+    return {
+        "sample": sample.id,
+        "database": sample.database,
+        "subject": f"{sample.database}/{sample.subject}",
+        "clip": sample.clip,
+        "emotion": sample.emotion,
+        "label": sample.label,
+        "aus": sample.aus,
+        "onset": numbers[sample.onset],
+        "apex": numbers[sample.apex],
+        "offset": numbers[sample.offset],
+        "frames": sample.offset - sample.onset + 1,
+        "fps": sample.fps,
+        "repairs": list(sample.repairs),
+        "source": dict(sample.source),
+    }

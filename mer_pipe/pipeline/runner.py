@@ -1,0 +1,159 @@
+"""One clip through its graph: make the missing cells, check them, commit them. Runs on any worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started
+from mer_pipe.pipeline.graph import Cell, CellSource, FrameSource, Graph, Node, Product, calls
+from mer_pipe.store.cache import Cache, DamagedEntry
+from mer_pipe.types import ArraySpec, ClipError, Frames, MerError, ModelError, Sample, StoreError
+
+Loader = Callable[[Frames, Sequence[int]], list[np.ndarray]]
+"""Decodes the frames at the given positions: (H, W, 3) uint8 each."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip's work, small enough to send to another machine. `nodes` and `products` are those of its Graph."""
+
+    sample: Sample
+    nodes: tuple[Node, ...]
+    products: tuple[Product, ...]
+    digests: dict[int, str]
+    cache: Path
+    load: Loader
+
+    @classmethod
+    def of(cls, graph: Graph, digests: dict[int, str], cache: Path, load: Loader) -> Job:
+        return cls(graph.sample, tuple(graph.nodes.values()), graph.products, digests, cache, load)
+
+
+def run(job: Job, tell: Observer) -> Settled | Failed:
+    """Make all that the job's products need and the cache lacks.
+
+    A clip's own trouble comes back as `Failed`; what would stop every clip (a full disk, an unusable model) is raised.
+
+    Raises
+    ------
+    StoreError : the cache cannot be written.
+    ModelError : a model file that the stages share cannot be used.
+    """
+    graph = Graph(job.sample, job.nodes, job.products, job.digests.__getitem__)
+    cache = Cache(job.cache)
+    work = _Work(graph, cache, job.load, tell)
+    # Each damaged entry costs one more round; a store that is damaged faster than it is written is not ours to mend.
+    for _ in range(1 + len(graph.cells)):
+        try:
+            work.make_missing()
+            return Settled(job.sample.id)
+        except DamagedEntry as damage:
+            tell(Remade(job.sample.id, damage.key, damage.why))
+        except (StoreError, ModelError):
+            raise
+        except MerError as error:
+            return Failed(job.sample.id, work.at, error.message, error.fix)
+        except MemoryError:
+            return Failed(job.sample.id, work.at, "out of memory", "build with fewer --workers, or with a smaller crop.size")
+        except Exception as error:  # a stage's fault must not stop the other clips; its type and place are kept
+            return Failed(job.sample.id, work.at, _unforeseen(error), "please report this with the clip's sizes")
+    return Failed(job.sample.id, work.at, "cache entries are damaged again and again", "check the disk under --cache")
+
+
+class _Work:
+    def __init__(self, graph: Graph, cache: Cache, load: Loader, tell: Observer) -> None:
+        self.graph = graph
+        self.cache = cache
+        self.load = load
+        self.tell = tell
+        self.at = ""
+
+    def make_missing(self) -> None:
+        by_node: dict[str, list[Cell]] = {}
+        for cell in self.graph.needed(self.cache.has).values():
+            by_node.setdefault(cell.node.name, []).append(cell)
+        for name in self.graph.nodes:  # dependency order
+            for call in calls(by_node.get(name, ())):
+                self.at = name
+                self.tell(Started(self.graph.sample.id, name, len(call)))
+                start = time.perf_counter()
+                self.make(call)
+                self.tell(Made(self.graph.sample.id, name, len(call), time.perf_counter() - start))
+
+    def make(self, call: list[Cell]) -> None:
+        stage = call[0].node.stage
+        inputs = self.inputs(call)
+        many = bool(stage.stacks) or stage.along is not None
+        if stage.along is not None:
+            axis = list(call[0].node.over).index(stage.along)
+            inputs[stage.along] = tuple(float(cell.at[axis]) for cell in call)
+        outputs = stage(**inputs)
+        specs = stage.returns
+        if set(outputs) != set(specs):
+            raise ClipError(f"the stage returned {sorted(outputs)}, not {sorted(specs)}")
+        entries = []
+        for i, cell in enumerate(call):
+            arrays = {}
+            for name, spec in specs.items():
+                if many and len(outputs[name]) != len(call):
+                    raise ClipError(f"the stage returned {len(outputs[name])} values of {name} for {len(call)}")
+                arrays[name] = _checked(outputs[name][i] if many else outputs[name], name, spec)
+            entries.append((cell.key, cell.text, arrays))
+        self.cache.put(entries)
+
+    def inputs(self, call: list[Cell]) -> dict[str, Any]:
+        stage = call[0].node.stage
+        opened: dict[str, dict[str, np.ndarray]] = {}
+
+        def read(source: CellSource) -> np.ndarray:
+            if source.key not in opened:
+                opened[source.key] = self.cache.get(source.key)
+            array = opened[source.key][source.output]
+            if source.row is None:
+                return array
+            if not 0 <= source.row < len(array):
+                raise ClipError(f"row {source.row} of {source.output} is asked for, which has {len(array)}")
+            return array[source.row]
+
+        inputs: dict[str, Any] = {}
+        for name, first in call[0].sources.items():
+            if name in stage.stacks:
+                each = [cell.sources[name] for cell in call]
+                if isinstance(first, FrameSource):
+                    inputs[name] = self.load(self.graph.sample.frames, [s.position for s in each])
+                else:
+                    inputs[name] = np.stack([read(source) for source in each])
+            elif isinstance(first, FrameSource):
+                inputs[name] = self.load(self.graph.sample.frames, [first.position])[0]
+            elif isinstance(first, tuple):
+                inputs[name] = np.stack([read(source) for source in first])
+            else:
+                inputs[name] = read(first)
+        return inputs
+
+
+def _checked(array: np.ndarray, name: str, spec: ArraySpec) -> np.ndarray:
+    array = np.asarray(array)
+    try:
+        spec.check(array)
+    except ClipError as error:
+        raise ClipError(f"{name}: {error.message}", "this is a fault of the stage: please report it") from None
+    return array
+
+
+def _unforeseen(error: Exception) -> str:
+    """One line for an error that no stage foresaw: type, text, and the last line of our own code that it passed."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if "mer_pipe" in file:
+            place = f" at {Path(file).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}{place}"
