@@ -1,0 +1,109 @@
+"""The motion between two frames that flow-warp magnifies: dense, sub-pixel, and zero where only noise moves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SMALLEST = 32  # px: DIS needs a few 8-px patches on its coarsest level
+
+
+def motion(reference: np.ndarray, target: np.ndarray, noise_floor: float = 0.03, window: float = 6.0) -> np.ndarray:
+    """Motion that carries `reference` onto `target`, float32 (y, x, 2) in px: u (right), v (down).
+
+    ``target(x + f(x)) = reference(x)``. The reference is first brought to the target's brightness (`illumination`),
+    then DIS flow (Kroeger et al., ECCV 2016) runs on the luma down to full resolution, with 20 variational iterations
+    and patches every 3 px. Last, flow that explains no more than noise does is shrunk to zero (`steadied`).
+
+    Parameters
+    ----------
+    reference, target : uint8 (y, x, 1) or (y, x, 3).
+    noise_floor, window : see `steadied`; 0 keeps the flow as DIS gives it.
+    """
+    import cv2
+
+    before, after = luma(reference), luma(target)
+    gain, bias = illumination(before, after)
+    before = np.clip(np.float32(gain) * before + np.float32(bias), 0, 255)
+    if np.array_equal(before, after):
+        return np.zeros((*before.shape, 2), np.float32)
+
+    height, width = before.shape
+    grow = ((0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width)))
+    padded = [np.pad(np.rint(frame).astype(np.uint8), grow, mode="symmetric") for frame in (before, after)]
+    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis.setFinestScale(0)
+    dis.setPatchSize(8)
+    dis.setPatchStride(3)
+    dis.setGradientDescentIterations(25)
+    dis.setVariationalRefinementIterations(20)
+    threads = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)  # DIS cuts the frame into one stripe a thread, so that its result depends on their number
+        flow = dis.calc(padded[0], padded[1], None)[:height, :width]
+    finally:
+        cv2.setNumThreads(threads)
+    return steadied(flow, before, after, noise_floor, window) if noise_floor > 0 else np.ascontiguousarray(flow)
+
+
+def luma(frame: np.ndarray) -> np.ndarray:
+    """Luma (ITU-R BT.601) of an RGB frame, or the one channel of a gray one: float32 (y, x) in grey levels."""
+    if frame.shape[2] == 1:
+        return frame[..., 0].astype(np.float32)
+    red, green, blue = (frame[..., c].astype(np.float32) for c in range(3))
+    return np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+
+
+def illumination(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """Global gain and bias (grey levels) for which ``gain * before + bias`` matches `after` where nothing moves.
+
+    Iteratively reweighted least squares with Tukey's biweight on every second pixel of both axes; what moves is an
+    outlier. A frame without contrast gets gain 1; the gain stays within 1/2 .. 2.
+    """
+    x = before[::2, ::2].ravel().astype(np.float64)
+    y = after[::2, ::2].ravel().astype(np.float64)
+    gain, bias = 1.0, float(np.median(y - x))
+    for _ in range(8):
+        residual = y - gain * x - bias
+        scale = max(1.4826 * float(np.median(np.abs(residual))), 0.5)
+        weight = np.square(np.maximum(1.0 - np.square(residual / (4.685 * scale)), 0.0))
+        total = weight.sum()
+        if total == 0.0:
+            break
+        mean_x, mean_y = (weight @ x) / total, (weight @ y) / total
+        spread = weight @ np.square(x - mean_x)
+        if spread > total:  # a contrast of one grey level
+            gain = float(np.clip((weight @ ((x - mean_x) * (y - mean_y))) / spread, 0.5, 2.0))
+        bias = float(mean_y - gain * mean_x)
+    return gain, bias
+
+
+def steadied(
+    flow: np.ndarray, before: np.ndarray, after: np.ndarray, noise_floor: float, window: float = 6.0
+) -> np.ndarray:
+    """`flow` shrunk by ``max(0, 1 - noise_floor * variance / explained)``, so that sensor noise does not move.
+
+    `explained` is the change of grey level that the flow predicts, squared and averaged over a Gaussian of `window` px;
+    `variance` is that of the grey levels that the flow leaves unexplained (robust, from the median absolute residual,
+    not below that of rounding two frames). Flow fitted to white noise explains less than 0.04 of the noise variance,
+    while real motion of a tenth of a pixel on skin texture explains several times that.
+    """
+    import cv2
+
+    height, width = before.shape
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    moved = cv2.remap(
+        after,
+        columns + flow[..., 0],
+        rows + flow[..., 1],
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    residual = moved - before
+    deviation = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+    variance = deviation * deviation + 1.0 / 6.0
+    mean = cv2.GaussianBlur(0.5 * (before + moved), (0, 0), 0.8)
+    right = cv2.Sobel(mean, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
+    down = cv2.Sobel(mean, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
+    explained = cv2.GaussianBlur(np.square(right * flow[..., 0] + down * flow[..., 1]), (0, 0), window)
+    keep = 1.0 - np.float32(noise_floor * variance) / np.maximum(explained, np.float32(1e-9))
+    return flow * np.maximum(keep, np.float32(0.0))[..., None]
