@@ -13,15 +13,20 @@ from mer_pipe.types import Excluded, MerError, Sample
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """One clip: its graph, the cells that are missing (inputs first) and the digests of the frames it reads."""
+    """One clip: its graph and the cells that are missing, inputs first."""
 
     graph: Graph
     missing: Mapping[str, Cell]
-    digests: dict[int, str]
 
     @property
     def sample(self) -> Sample:
         return self.graph.sample
+
+    @property
+    def digests(self) -> dict[int, str]:
+        """Digests of the frames that any cell reads, by position: with them a worker wires the same graph."""
+        every = (source for cell in self.graph.cells.values() for source in cell.sources.values())
+        return {source.position: source.digest for source in every if isinstance(source, FrameSource)}
 
 
 @dataclass(frozen=True)
@@ -99,12 +104,7 @@ def make_plan(
             failed.append(Failed(sample.id, "", error.message, error.fix))
             tick()
             continue
-        sources = (s for cell in missing.values() for s in cell.sources.values())
-        digests = {s.position: s.digest for s in sources if isinstance(s, FrameSource)}
-        if missing:  # the worker wires the graph again and asks for every frame that any cell reads
-            every = (s for cell in graph.cells.values() for s in cell.sources.values())
-            digests = {s.position: s.digest for s in every if isinstance(s, FrameSource)}
-        clips.append(ClipPlan(graph, missing, digests))
+        clips.append(ClipPlan(graph, missing))
         tick()
     return Plan(tuple(clips), tuple(sorted(excluded, key=lambda e: e.id)), tuple(failed))
 
