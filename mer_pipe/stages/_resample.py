@@ -1,41 +1,72 @@
-"""The numba kernel under crop: separable weights at every output pixel, one pass over a frame."""
+"""The numba kernels under crop: separable weights at every output pixel, then one pass over each frame.
+
+No fast-math: sums run in the order written, so that every machine gives the same bytes.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
+_ZERO, _HALF, _TOP = np.float32(0), np.float32(0.5), np.float32(255)
 
-def tap_weights(position: np.ndarray, cover: float) -> tuple[np.ndarray, np.ndarray]:
-    """First tap (int64) and weights (..., taps) float32, summing to 1, of the cubic kernel widened by `cover` >= 1."""
-    taps = 2 * int(np.ceil(2 * cover))
-    first = np.floor(position).astype(np.int64) - taps // 2 + 1
-    distance = np.abs(position[..., None] - (first[..., None] + np.arange(taps))) / cover
-    near = (1.5 * distance - 2.5) * distance**2 + 1
-    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-    weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
-    return first, (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def taps(across, down, start, cover, size):
+    """Taps along one raw axis: where they start, (size, size) int64, and their weights, (size, size, n) float32.
+
+    The raw coordinate of output pixel (i, j) is start + across * j + down * i. The weights are the Catmull-Rom kernel
+    (Keys 1981, a = -1/2) widened by `cover` >= 1, normalised to sum 1.
+    """
+    n = 2 * int(np.ceil(2 * cover))
+    first = np.empty((size, size), np.int64)
+    weights = np.empty((size, size, n), np.float32)
+    row = np.empty(n)
+    for i in range(size):
+        for j in range(size):
+            position = start + across * j + down * i
+            begin = int(np.floor(position)) - n // 2 + 1
+            total = 0.0
+            for k in range(n):
+                d = abs(position - (begin + k)) / cover
+                if d < 1:
+                    row[k] = (1.5 * d - 2.5) * d * d + 1
+                elif d < 2:
+                    row[k] = ((-0.5 * d + 2.5) * d - 4) * d + 2
+                else:
+                    row[k] = 0.0
+                total += row[k]
+            for k in range(n):
+                weights[i, j, k] = row[k] / total
+            first[i, j] = begin
+    return first, weights
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def resample(region, x0, y0, wx, wy, out):
-    """Weighted sums of `region` (h, w, 3) uint8 at taps x0.., y0.. into `out` (size, size, 3) uint8, rounded."""
+    """Weighted sums of `region` (h, w, 4) float32 at taps x0.., y0.. into `out` (size, size, 3) uint8, rounded.
+
+    The fourth channel is padding: four float32 fill one vector register, and the sums of a pixel run in it together.
+    """
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            r = g = b = np.float32(0)
-            for ty in range(wy.shape[2]):
-                y = y0[i, j] + ty
-                rr = rg = rb = np.float32(0)
-                for tx in range(wx.shape[2]):
-                    x = x0[i, j] + tx
-                    w = wx[i, j, tx]
-                    rr += w * np.float32(region[y, x, 0])
-                    rg += w * np.float32(region[y, x, 1])
-                    rb += w * np.float32(region[y, x, 2])
-                w = wy[i, j, ty]
+            x, y = np.uint32(x0[i, j]), np.uint32(y0[i, j])
+            r = g = b = a = _ZERO
+            for v in range(wy.shape[2]):
+                row = y + np.uint32(v)
+                rr = rg = rb = ra = _ZERO
+                for u in range(wx.shape[2]):
+                    column = x + np.uint32(u)
+                    w = wx[i, j, u]
+                    rr += w * region[row, column, 0]
+                    rg += w * region[row, column, 1]
+                    rb += w * region[row, column, 2]
+                    ra += w * region[row, column, 3]
+                w = wy[i, j, v]
                 r += w * rr
                 g += w * rg
                 b += w * rb
-            out[i, j, 0] = np.uint8(min(max(r, np.float32(0)), np.float32(255)) + np.float32(0.5))
-            out[i, j, 1] = np.uint8(min(max(g, np.float32(0)), np.float32(255)) + np.float32(0.5))
-            out[i, j, 2] = np.uint8(min(max(b, np.float32(0)), np.float32(255)) + np.float32(0.5))
+                a += w * ra
+            out[i, j, 0] = np.uint8(min(max(r, _ZERO), _TOP) + _HALF)
+            out[i, j, 1] = np.uint8(min(max(g, _ZERO), _TOP) + _HALF)
+            out[i, j, 2] = np.uint8(min(max(b, _ZERO), _TOP) + _HALF)

@@ -34,25 +34,19 @@ def crop(frames: np.ndarray | Sequence[np.ndarray], transform: np.ndarray, size:
     ClipError : frames of several sizes or of another kind; a transform that is not invertible, or a square that lies
         wholly outside the frame.
     """
-    from mer_pipe.stages._resample import resample, tap_weights
+    from mer_pipe.stages._resample import resample, taps
 
     frames = _checked(frames)
-    height, width = frames[0].shape[:2]
     to_raw = _raw_from_output(transform, size)
-    columns, rows = np.meshgrid(np.arange(size, dtype=np.float64), np.arange(size, dtype=np.float64))
-    x = to_raw[0, 0] * columns + to_raw[0, 1] * rows + to_raw[0, 2]
-    y = to_raw[1, 0] * columns + to_raw[1, 1] * rows + to_raw[1, 2]
-    if x.max() < 0 or y.max() < 0 or x.min() > width - 1 or y.min() > height - 1:
-        raise ClipError(f"the face square lies outside the {height}x{width} frame", "Check the align stage's result.")
-    # Raw pixels that one output pixel covers along raw x and raw y: s for a similarity, two values for a stretch.
-    cover_x, cover_y = (max(1.0, float(np.hypot(*row))) for row in to_raw[:, :2])
-    x0, wx = tap_weights(x, cover_x)
-    y0, wy = tap_weights(y, cover_y)
-    left, top = int(x0.min()), int(y0.min())
-    right, bottom = int(x0.max()) + wx.shape[-1], int(y0.max()) + wy.shape[-1]
+    _check_overlap(to_raw, size, frames[0].shape)
+    # Raw pixels that one output pixel covers along raw x and raw y: equal for a similarity, two values for a stretch.
+    (x0, wx), (y0, wy) = (taps(*row, max(1.0, float(np.hypot(*row[:2]))), size) for row in to_raw)
+    left, top = x0.min(), y0.min()
+    right, bottom = x0.max() + wx.shape[2], y0.max() + wy.shape[2]
+    region = np.zeros((bottom - top, right - left, 4), np.float32)
     out = np.empty((len(frames), size, size, 3), np.uint8)
     for frame, image in zip(frames, out, strict=True):
-        region = _region(frame, left, top, right, bottom)
+        region[..., :3] = _bordered(frame, left, top, right, bottom)
         resample(region, x0 - left, y0 - top, wx, wy, image)
     return out
 
@@ -114,11 +108,18 @@ def _raw_from_output(transform: np.ndarray, size: int) -> np.ndarray:
     return np.column_stack([inverse / size, offset])
 
 
-def _region(frame: np.ndarray, left: int, top: int, right: int, bottom: int) -> np.ndarray:
+def _check_overlap(to_raw: np.ndarray, size: int, shape: tuple[int, ...]) -> None:
+    last = size - 1
+    corners = to_raw @ np.array([[0, last, 0, last], [0, 0, last, last], [1, 1, 1, 1]])
+    if (corners.max(1) < 0).any() or (corners.min(1) > (shape[1] - 1, shape[0] - 1)).any():
+        raise ClipError(f"the face square lies outside the {shape[0]}x{shape[1]} frame", "Look at the align stage.")
+
+
+def _bordered(frame: np.ndarray, left: int, top: int, right: int, bottom: int) -> np.ndarray:
     """Rows top..bottom-1 and columns left..right-1 of a frame whose border pixels go on for ever."""
     height, width = frame.shape[:2]
     if left >= 0 and top >= 0 and right <= width and bottom <= height:
-        return np.ascontiguousarray(frame[top:bottom, left:right])
+        return frame[top:bottom, left:right]
     rows = np.clip(np.arange(top, bottom), 0, height - 1)
     columns = np.clip(np.arange(left, right), 0, width - 1)
     return frame[rows][:, columns]
