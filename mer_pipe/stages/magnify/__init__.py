@@ -1,0 +1,7 @@
+"""Motion magnification. AF is always the total displacement factor: 1 is the identity; a paper's alpha is AF - 1."""
+
+from mer_pipe.stages.magnify.eulerian import Eulerian
+from mer_pipe.stages.magnify.eulerian_clip import EulerianClip
+from mer_pipe.stages.magnify.flow_warp import FlowWarp, FlowWarpClip
+
+__all__ = ["Eulerian", "EulerianClip", "FlowWarp", "FlowWarpClip"]
