@@ -142,9 +142,7 @@ def _arrays(clips: list[ClipPlan]) -> Iterator[ArrayPlan]:
     first = clips[0].graph
     for product in first.products:
         spec = first.spec(product)
-        cells = tuple(
-            tuple((cell.key, product.output) for cell in clip.graph.targets[product.path]) for clip in clips
-        )
+        cells = tuple(tuple((cell.key, product.output) for cell in clip.graph.targets[product.path]) for clip in clips)
         yield ArrayPlan(
             group=product.group,
             name=product.name,

@@ -70,7 +70,11 @@ def _input_change(graph: Graph, key: str, source: Any, last: Mapping[str, str]) 
     read = [graph.cells[one.key] for one in sources]
     changed = [cell.name for cell in read if last.get(cell.name) != cell.key]
     if not changed:  # the values are the old ones, but others of them are read
-        return f"{key} is {read[0].name} now" if len(read) == 1 else f"{key} is {len(read)} values of {read[0].node.name} now"
+        return (
+            f"{key} is {read[0].name} now"
+            if len(read) == 1
+            else f"{key} is {len(read)} values of {read[0].node.name} now"
+        )
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return f"{changed[0]}{more} changed"
 

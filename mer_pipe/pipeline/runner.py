@@ -60,7 +60,9 @@ def run(job: Job, tell: Observer) -> Settled | Failed:
         except MerError as error:
             return Failed(job.sample.id, work.at, error.message, error.fix)
         except MemoryError:
-            return Failed(job.sample.id, work.at, "out of memory", "build with fewer --workers, or with a smaller crop.size")
+            return Failed(
+                job.sample.id, work.at, "out of memory", "build with fewer --workers, or with a smaller crop.size"
+            )
         except Exception as error:  # a stage's fault must not stop the other clips; its type and place are kept
             return Failed(job.sample.id, work.at, _unforeseen(error), "please report this with the clip's sizes")
     return Failed(job.sample.id, work.at, "cache entries are damaged again and again", "check the disk under --cache")

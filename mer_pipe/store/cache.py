@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -67,19 +66,24 @@ class Cache:
         ------
         KeyError : there is no such entry.
         DamagedEntry : its bytes don't match their checksums; it has been moved to ``damaged/``.
+        StoreError : the file system does not let it be read.
         """
         try:
             with zipfile.ZipFile(self._entry(key)) as archive:
-                members = [name for name in archive.namelist() if name.endswith(".npy")]
-                arrays = {name[:-4]: _read_array(archive, name) for name in members}
-            if not arrays:
-                raise ValueError("no arrays in it")
-            return arrays
+                names = archive.namelist()
+                if names[:1] != [DOCUMENT] or len(names) < 2 or not all(name.endswith(".npy") for name in names[1:]):
+                    raise ValueError("not the members that were written")
+                return {name[:-4]: _read_array(archive, name) for name in names[1:]}
         except FileNotFoundError:
             raise KeyError(key) from None
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, zlib.error, struct.error, NotImplementedError,
-                OSError, SyntaxError, OverflowError, MemoryError) as error:  # fmt: skip
-            # A flipped bit can hit any field of the container, so every way of failing to read means the same.
+        except OSError as error:
+            raise StoreError(
+                f"cannot read cache entry {key[:12]}: {error.strerror}", "check the --cache folder"
+            ) from error
+        except MemoryError:
+            raise
+        except Exception as error:
+            # A flipped bit can hit any field of the container, so every way of failing to read it means the same.
             self._set_aside(key)
             raise DamagedEntry(key, " ".join(str(error).split()) or type(error).__name__) from error
 
