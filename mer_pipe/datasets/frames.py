@@ -99,7 +99,7 @@ def read_video(path: str | os.PathLike[str], indexes: Sequence[int]) -> list[np.
 
 
 def _load_video(path: str, indexes: list[int]) -> list[np.ndarray]:
-    # Always from the start: seeking by index is exact in some containers only, and a wrong frame looks like a right one.
+    # Always from the start: seeking is exact in some containers only, and a wrong frame looks like a right one.
     wanted, decoded = set(indexes), {}
     capture = _open_video(path)
     try:
