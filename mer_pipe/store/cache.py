@@ -1,7 +1,8 @@
 """The private cache: one file a cell, named by its key, written once, checked whenever it is read.
 
-An entry is an uncompressed ``.npz`` (a zip of ``.npy`` files, each with its CRC-32) that also holds ``document.json``, what
-the key stands for. ``numpy.load`` and ``unzip`` read it. Deleting any of it loses time, never results.
+An entry is an uncompressed ``.npz`` (a zip of ``.npy`` files) that also holds ``document.json``, what the key stands for;
+``numpy.load`` and ``unzip`` read it. The zip's comment, its last bytes, is the CRC-32 of all bytes before it: a zip's own
+checksums leave its directory unprotected. Deleting any of it loses time, never results.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mer_pipe.store.durable import write_files
 from mer_pipe.types import StoreError
 
 DOCUMENT = "document.json"
+_MARK = len(b"crc32:00000000")
 
 
 class DamagedEntry(StoreError):
@@ -69,11 +71,12 @@ class Cache:
         StoreError : the file system does not let it be read.
         """
         try:
-            with zipfile.ZipFile(self._entry(key)) as archive:
-                names = archive.namelist()
-                if names[:1] != [DOCUMENT] or len(names) < 2 or not all(name.endswith(".npy") for name in names[1:]):
-                    raise ValueError("not the members that were written")
-                return {name[:-4]: _read_array(archive, name) for name in names[1:]}
+            with open(self._entry(key), "rb") as file:
+                data = file.read()
+            if data[-_MARK:] != _mark(data[:-_MARK]):
+                raise ValueError("checksum differs")
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                return {n[:-4]: _read_array(archive, n) for n in archive.namelist() if n != DOCUMENT}
         except FileNotFoundError:
             raise KeyError(key) from None
         except OSError as error:
@@ -83,7 +86,6 @@ class Cache:
         except MemoryError:
             raise
         except Exception as error:
-            # A flipped bit can hit any field of the container, so every way of failing to read it means the same.
             self._set_aside(key)
             raise DamagedEntry(key, " ".join(str(error).split()) or type(error).__name__) from error
 
@@ -135,7 +137,6 @@ def _folders(root: str) -> Iterator[str]:
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    # ZipFile.read checks the CRC of the whole member before a byte of it is believed.
     buffer = io.BytesIO(archive.read(name))
     version = np.lib.format.read_magic(buffer)
     if version != (1, 0):
@@ -154,7 +155,13 @@ def _entry_bytes(document: str, arrays: Mapping[str, np.ndarray]) -> bytes:
             member = io.BytesIO()
             np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
             _add(archive, f"{name}.npy", member.getbuffer())
-    return buffer.getvalue()
+        archive.comment = bytes(_MARK)  # its length is part of what the checksum covers
+    body = buffer.getvalue()[:-_MARK]
+    return body + _mark(body)
+
+
+def _mark(body: bytes) -> bytes:
+    return b"crc32:%08x" % zlib.crc32(body)
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes | memoryview) -> None:

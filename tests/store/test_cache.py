@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -52,25 +53,15 @@ def test_an_absent_entry_is_a_key_error(cache):
         cache.get(KEY)
 
 
-def test_no_flipped_bit_anywhere_in_an_entry_is_read_as_other_values(cache):
-    arrays = {"image": np.arange(6, dtype=np.int16), "gap": np.array(0.5)}
-    cache.put([(KEY, "{}", arrays)])
+def test_a_flipped_bit_anywhere_in_an_entry_is_damage(cache):
+    cache.put([(KEY, "{}", {"image": np.arange(6, dtype=np.int16), "gap": np.array(0.5)})])
     whole = cache.path(KEY).read_bytes()
-    found = 0
     for bit in range(8 * len(whole)):
         data = bytearray(whole)
         data[bit // 8] ^= 1 << bit % 8
         cache.path(KEY).write_bytes(data)
-        try:
-            got = cache.get(KEY)
-        except DamagedEntry:
-            found += 1
-            continue
-        assert got.keys() == arrays.keys(), bit
-        for name in arrays:
-            np.testing.assert_array_equal(got[name], arrays[name], err_msg=f"bit {bit}")
-            assert got[name].dtype == arrays[name].dtype
-    assert found > 0.5 * 8 * len(whole)  # the rest are dates and flags of the container, which no value depends on
+        with pytest.raises(DamagedEntry):
+            cache.get(KEY)
 
 
 @pytest.mark.parametrize("size", [0, 1, 40, 300])
@@ -95,11 +86,9 @@ def test_a_full_disk_is_told_and_leaves_no_temporary_file(cache, monkeypatch):
     assert [p for p in cache.root.rglob("*") if p.is_file()] == []
 
 
-def test_pickled_objects_are_never_read(cache, tmp_path):
+def test_pickled_objects_are_never_read(cache):
     cache.put([(KEY, "{}", {"image": np.ones(1)})])
-    with zipfile.ZipFile(cache.path(KEY), "w") as archive:
-        archive.writestr("document.json", "{}")
-        with archive.open("image.npy", "w") as member:
-            np.lib.format.write_array(member, np.array([{}], dtype=object))
+    data = cache.path(KEY).read_bytes().replace(b"'<f8'", b"'|O' ")[:-14]
+    cache.path(KEY).write_bytes(data + b"crc32:%08x" % zlib.crc32(data))
     with pytest.raises(DamagedEntry):
         cache.get(KEY)
