@@ -1,0 +1,79 @@
+"""`magnify`: one plain function over every way to magnify a pair of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mer_pipe.stages.magnify.eulerian import Eulerian
+from mer_pipe.stages.magnify.flow_warp import FlowWarp
+from mer_pipe.stages.magnify.learned import Learned
+from mer_pipe.types import ClipError, RecipeError
+
+METHODS = {"flow": FlowWarp, "eulerian": Eulerian, "learned": Learned}
+
+
+def magnify(
+    reference: np.ndarray,
+    target: np.ndarray,
+    af: float | Sequence[float],
+    method: str = "flow",
+    **parameters: Any,
+) -> np.ndarray:
+    """`target` with its motion since `reference` multiplied by AF.
+
+    AF is the total displacement factor: 1 is the identity, and a paper's alpha is AF - 1.
+
+    Parameters
+    ----------
+    reference, target : (y, x) or (y, x, 3), uint8 or float in 0..1, alike. Onset and apex, for example. Floats are
+        magnified at a resolution of 1/255.
+    af : one factor, or several.
+    method : "flow" (`FlowWarp`), "eulerian" (`Eulerian`) or "learned" (`Learned`, which needs `weights`).
+    parameters : fields of that stage, for example ``lambda_c=16``.
+
+    Returns
+    -------
+    (y, x[, 3]) for one factor, (af, y, x[, 3]) for several, in the dtype of the frames.
+
+    Raises
+    ------
+    ClipError : the frames differ in shape or dtype, or hold other values.
+    RecipeError : unknown method or parameter, or a value out of range.
+    ModelError : the checkpoint of "learned" cannot be used.
+
+    Examples
+    --------
+    >>> onset, apex = np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.uint8)
+    >>> magnify(onset, apex, af=[2, 6]).shape
+    (2, 64, 64)
+    """
+    if method not in METHODS:
+        raise RecipeError(f"{method!r} is not a way to magnify", f"choose one of {', '.join(METHODS)}")
+    try:
+        stage = METHODS[method](**parameters)
+    except TypeError as error:
+        known = ", ".join(METHODS[method].__dataclass_fields__)
+        raise RecipeError(f"method {method} cannot take {parameters}: {error}", f"its parameters: {known}") from None
+    reference, target = np.asarray(reference), np.asarray(target)
+    if reference.dtype != target.dtype:
+        raise ClipError(f"reference frame is {reference.dtype} and target frame {target.dtype}", "give both alike")
+    one = np.ndim(af) == 0
+    factors = tuple(float(a) for a in np.atleast_1d(np.asarray(af)))
+    image = stage(reference=_levels(reference), target=_levels(target), af=factors)["image"]
+    if target.ndim == 2:
+        image = image[..., 0]
+    if target.dtype != np.uint8:
+        image = (image / 255.0).astype(target.dtype)
+    return image[0] if one else image
+
+
+def _levels(frame: np.ndarray) -> np.ndarray:
+    """A gray or colour frame as uint8 (y, x, c)."""
+    if frame.dtype.kind == "f":
+        if frame.size and not (frame.min() >= 0.0 and frame.max() <= 1.0):  # written so that NaN fails
+            raise ClipError(f"float frame spans {frame.min()}..{frame.max()}, not 0..1", "divide grey levels by 255")
+        frame = np.rint(frame * 255.0).astype(np.uint8)
+    return frame[..., None] if frame.ndim == 2 else frame
