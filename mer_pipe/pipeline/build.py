@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_pipe.pipeline.events import Failed, Made, Observer, Planned, Publishing, Settled
+from mer_pipe.pipeline.events import Failed, Observer, Planned, Publishing, Settled
 from mer_pipe.pipeline.executors import Executor
 from mer_pipe.pipeline.graph import Product
 from mer_pipe.pipeline.plan import ClipPlan, Plan, described
@@ -74,12 +74,6 @@ def build(
     """
     begun = time.perf_counter()
     made: Counter[str] = Counter()
-
-    def count(event: Any) -> None:
-        if isinstance(event, Made):
-            made[event.node] += event.cells
-        tell(event)
-
     failed = {failure.sample: failure for failure in plan.failed}
     tell(Planned(len(plan.clips), plan.missing))
     for failure in plan.failed:
@@ -87,8 +81,9 @@ def build(
     journal = Journal(cache, store)
     by_id = {clip.sample.id: clip for clip in plan.clips}
     unfinished = (Job.of(clip.graph, clip.digests, cache, load) for clip in plan.clips if clip.missing)
-    outcomes: Iterable[Settled | Failed] = executor(unfinished, count) if plan.missing else ()
+    outcomes: Iterable[Settled | Failed] = executor(unfinished, tell) if plan.missing else ()
     for outcome in outcomes:
+        made.update(outcome.made)
         if isinstance(outcome, Failed):
             failed[outcome.sample] = outcome
         else:
@@ -107,13 +102,14 @@ def build(
         **facts,
         "contents": plan.contents(without=failed),
         "excluded": [asdict(e) for e in plan.excluded],
-        "failed": [asdict(failed[name]) for name in sorted(failed)],
+        "failed": [_told(failed[name]) for name in sorted(failed)],
     }
     changed = not _is_current(store, facts)
     if changed:
         rows = [_row(clip) for clip in clips]
-        reader = _Reader(Cache(cache), clips, cache, load, count)
+        reader = _Reader(Cache(cache), clips, cache, load, tell)
         publish(store, rows, list(_arrays(clips)), facts, reader, lambda done, total: tell(Publishing(done, total)))
+        made.update(reader.made)
     ids = tuple(clip.sample.id for clip in clips)
     return Built(store, ids, tuple(failed.values()), dict(made), changed, time.perf_counter() - begun)
 
@@ -128,6 +124,10 @@ def _is_current(store: Path, facts: Mapping[str, Any]) -> bool:
     except StoreError:
         return False  # absent or damaged: publishing says so where it matters
     return all(there.get(name) == value for name, value in facts.items())
+
+
+def _told(failure: Failed) -> dict[str, str]:
+    return {"sample": failure.sample, "stage": failure.stage, "reason": failure.reason, "fix": failure.fix}
 
 
 def _row(clip: ClipPlan) -> dict[str, Any]:
@@ -171,6 +171,7 @@ class _Reader:
     def __init__(self, cache: Cache, clips: list[ClipPlan], root: Path, load: Loader, tell: Observer) -> None:
         self.cache, self.root, self.load, self.tell = cache, root, load, tell
         self.clips = clips
+        self.made: Counter[str] = Counter()
         self._owner: dict[str, ClipPlan] = {}
 
     def __call__(self, key: str) -> dict[str, np.ndarray]:
@@ -181,6 +182,7 @@ class _Reader:
                 self._owner = {key: clip for clip in self.clips for key in clip.graph.cells}
             clip = self._owner[key]
             outcome = run(Job.of(clip.graph, clip.digests, self.root, self.load), self.tell)
+            self.made.update(outcome.made)
             if isinstance(outcome, Failed):
                 raise StoreError(f"a cache entry was lost and could not be made again: {outcome}") from None
             return self.cache.get(key)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,13 @@ class Remade:
 
 @dataclass(frozen=True)
 class Failed:
-    """A clip cannot be finished: what happened, in which stage ("" before any), and what to do next."""
+    """A clip cannot be finished: what happened, in which stage ("" before any), what to do next, and the cells made so far."""
 
     sample: str
     stage: str
     reason: str
     fix: str = ""
+    made: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         where = f"{self.sample}, {self.stage}" if self.stage else self.sample
@@ -58,9 +59,10 @@ class Failed:
 
 @dataclass(frozen=True)
 class Settled:
-    """A clip is finished: everything that the products need of it is in the cache."""
+    """A clip is finished: everything that the products need of it is in the cache. `made` counts the cells, by node."""
 
     sample: str
+    made: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,26 +47,23 @@ def run(job: Job, tell: Observer) -> Settled | Failed:
     ModelError : a model file that the stages share cannot be used.
     """
     graph = Graph(job.sample, job.nodes, job.products, job.digests.__getitem__)
-    cache = Cache(job.cache)
-    work = _Work(graph, cache, job.load, tell)
+    work = _Work(graph, Cache(job.cache), job.load, tell)
     # Each damaged entry costs one more round; a store that is damaged faster than it is written is not ours to mend.
     for _ in range(1 + len(graph.cells)):
         try:
             work.make_missing()
-            return Settled(job.sample.id)
+            return Settled(job.sample.id, work.made)
         except DamagedEntry as damage:
             tell(Remade(job.sample.id, damage.key, damage.why))
         except (StoreError, ModelError):
             raise
         except MerError as error:
-            return Failed(job.sample.id, work.at, error.message, error.fix)
+            return work.failed(error.message, error.fix)
         except MemoryError:
-            return Failed(
-                job.sample.id, work.at, "out of memory", "build with fewer --workers, or with a smaller crop.size"
-            )
+            return work.failed("out of memory", "build with fewer --workers or a smaller crop.size")
         except Exception as error:  # a stage's fault must not stop the other clips; its type and place are kept
-            return Failed(job.sample.id, work.at, _unforeseen(error), "please report this with the clip's sizes")
-    return Failed(job.sample.id, work.at, "cache entries are damaged again and again", "check the disk under --cache")
+            return work.failed(_unforeseen(error), "please report this with the clip's sizes")
+    return work.failed("cache entries are damaged again and again", "check the disk under --cache")
 
 
 class _Work:
@@ -75,6 +73,10 @@ class _Work:
         self.load = load
         self.tell = tell
         self.at = ""
+        self.made: Counter[str] = Counter()
+
+    def failed(self, reason: str, fix: str) -> Failed:
+        return Failed(self.graph.sample.id, self.at, reason, fix, self.made)
 
     def make_missing(self) -> None:
         by_node: dict[str, list[Cell]] = {}
@@ -86,6 +88,7 @@ class _Work:
                 self.tell(Started(self.graph.sample.id, name, len(call)))
                 start = time.perf_counter()
                 self.make(call)
+                self.made[name] += len(call)
                 self.tell(Made(self.graph.sample.id, name, len(call), time.perf_counter() - start))
 
     def make(self, call: list[Cell]) -> None:

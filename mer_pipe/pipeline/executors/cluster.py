@@ -29,19 +29,22 @@ class Cluster:
     workers : number of one-thread processes of a local cluster.
     scheduler : address of an existing scheduler instead; its workers must see the same files under the same paths.
     memory : bytes each local worker may take before it is stopped; None shares the machine's memory equally.
+    timeout : seconds to wait for `scheduler` to answer.
     """
 
-    def __init__(self, workers: int = 2, scheduler: str | None = None, memory: int | None = None) -> None:
+    def __init__(
+        self, workers: int = 2, scheduler: str | None = None, memory: int | None = None, timeout: float = 20
+    ) -> None:
         self.workers = workers
         self.scheduler = scheduler
         self.memory = memory
+        self.timeout = timeout
 
     def __call__(self, jobs: Iterable[Job], tell: Observer) -> Iterator[Settled | Failed]:
         at: dict[str, str] = {}
 
         def listen(event: tuple[float, dict[str, Any]]) -> None:
-            message = dict(event[1])
-            told = _TOLD[message.pop("kind")](**message)
+            told = _TOLD[event[1]["kind"]](**event[1]["told"])
             if isinstance(told, Started):
                 at[told.sample] = told.node
             tell(told)
@@ -92,7 +95,7 @@ class Cluster:
         with dask.config.set(settings), contextlib.ExitStack() as stack:
             if self.scheduler is not None:
                 try:
-                    yield stack.enter_context(Client(self.scheduler, timeout="20s", set_as_default=False))
+                    yield stack.enter_context(Client(self.scheduler, timeout=self.timeout, set_as_default=False))
                 except OSError as error:
                     raise MerError(
                         f"no dask scheduler answers at {self.scheduler} ({error})", "check --scheduler"
@@ -125,7 +128,7 @@ def _settle(client: Any, jobs: Iterable[Job], width: int) -> Iterator[tuple[Job,
         running[future] = job
         return future
 
-    completed = as_completed([submit(job) for job in islice(waiting, width)])
+    completed = as_completed([submit(job) for job in islice(waiting, width)], loop=client.loop)
     for future in completed:
         job = running.pop(future)
         error = future.exception()
@@ -144,6 +147,6 @@ def _remote(job: Job) -> Settled | Failed:
     worker = get_worker()
 
     def tell(event: Any) -> None:
-        worker.log_event(TOPIC, {"kind": type(event).__name__, **asdict(event)})
+        worker.log_event(TOPIC, {"kind": type(event).__name__, "told": asdict(event)})
 
     return run(job, tell)
