@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -13,16 +13,18 @@ from mer_pipe.types import ArraySpec, ClipError, RecipeError, Stage
 ENGINES = ("native", "opencv")
 
 
-def tvl1(onset: np.ndarray, apex: np.ndarray, engine: str = "native") -> np.ndarray:
+def tvl1(onset: np.ndarray, apex: np.ndarray, engine: str = "native", **parameters: float | int | bool) -> np.ndarray:
     """Return the TV-L1 optical flow that carries `onset` onto `apex`: apex(x + f(x)) = onset(x).
 
     Parameters
     ----------
     onset, apex : (y, x) or (y, x, channel) uint8 of one size, channel 1 or 3 (RGB, taken to BT.601 luma).
     engine :
-        "native"  our solver. Fits a global gain and bias first, so that a change of light is no motion.
-        "opencv"  cv2.optflow.DualTVL1OpticalFlow with OpenCV's default parameters: the reference that most published
+        "native"  our solver: Chambolle-Pock on the TV-L1 energy with a Huber norm, and a global gain and bias fitted
+                  along the way, so that a change of light is no motion.
+        "opencv"  cv2.optflow.DualTVL1OpticalFlow with OpenCV's defaults: the reference that most published
                   micro-expression code uses.
+    parameters : the other fields of `Tvl1`, by name.
 
     Returns
     -------
@@ -31,26 +33,11 @@ def tvl1(onset: np.ndarray, apex: np.ndarray, engine: str = "native") -> np.ndar
     Raises
     ------
     ClipError : the images differ in size, or are not uint8 images.
-    RecipeError : unknown engine.
+    RecipeError : unknown engine, a parameter out of range, or one that the engine does not have.
 
-    Source: Zach, Pock, Bischof, DAGM 2007; Sanchez, Meinhardt-Llopis, Facciolo, IPOL 2013.
+    Source: Zach, Pock, Bischof, DAGM 2007; Sanchez, Meinhardt-Llopis, Facciolo, IPOL 2013; Chambolle, Pock, JMIV 2011.
     """
-    _check(engine)
-    if onset.shape != apex.shape:
-        raise ClipError(f"images of {onset.shape} and {apex.shape} have no flow", "Crop both alike.")
-    first, second = (gray(image[..., None] if image.ndim == 2 else image) for image in (onset, apex))
-    return _opencv(first, second)
-
-
-def _opencv(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    import cv2
-
-    return cv2.optflow.DualTVL1OpticalFlow_create().calc(source, target, None)
-
-
-def _check(engine: str) -> None:
-    if engine not in ENGINES:
-        raise RecipeError(f"flow has no engine {engine!r}", f"Choose one of {', '.join(ENGINES)}.")
+    return Tvl1(engine, **parameters)(source=onset, target=apex)["flow"]
 
 
 @dataclass(frozen=True)
@@ -60,15 +47,40 @@ class Tvl1(Stage):
     Attributes
     ----------
     engine : "native" or "opencv".
+    attachment : lambda, the weight of the data term for grey levels 0..255.
+    scale_step : size of a pyramid level over the next finer one; opencv only. OpenCV's default is 0.8; Ruan et al. (ACM
+        MM 2022) use 0.5. The native pyramid always halves.
+    huber : gradient of the flow, in px per px, below which its penalty is quadratic; native only.
+    presmooth : sigma, in px, of the Gaussian over both images; native only.
+    warps : linearisations at the finest level, one more at the others; native only.
+    iterations : Chambolle-Pock steps a linearisation; native only.
+    illumination : fit target = (source - bias) / gain for the whole image before comparing; native only.
     """
 
     name: ClassVar[str] = "flow"
     version: ClassVar[int] = 1
 
     engine: str = "native"
+    attachment: float = 0.15
+    scale_step: float | None = None
+    huber: float = 0.03
+    presmooth: float = 0.8
+    warps: int = 2
+    iterations: int = 25
+    illumination: bool = True
 
     def __post_init__(self) -> None:
-        _check(self.engine)
+        if self.engine not in ENGINES:
+            raise RecipeError(f"flow has no engine {self.engine!r}", f"Choose one of {', '.join(ENGINES)}.")
+        foreign = ("scale_step",) if self.engine == "native" else _NATIVE
+        for entry in fields(self):
+            if entry.name in foreign and getattr(self, entry.name) != entry.default:
+                raise RecipeError(f"the {self.engine} flow has no parameter {entry.name}", "Leave it at its default.")
+        step = 0.8 if self.scale_step is None else self.scale_step
+        if not (self.attachment > 0 and 0 < step < 1 and self.huber >= 0 and self.presmooth >= 0):
+            raise RecipeError(f"a parameter of {self} is out of range")
+        if self.warps < 1 or self.iterations < 1:
+            raise RecipeError(f"flow needs at least one warp and one iteration, not {self.warps} and {self.iterations}")
 
     @property
     def returns(self) -> dict[str, ArraySpec]:
@@ -76,4 +88,33 @@ class Tvl1(Stage):
         return {"flow": ArraySpec(("y", "x", "component"), "float32", "px", shape=(None, None, 2), about=about)}
 
     def __call__(self, source: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
-        return {"flow": tvl1(source, target, self.engine)}
+        _check_images(source, target)
+        if self.engine == "opencv":
+            return {"flow": _opencv(source, target, self.attachment, self.scale_step)}
+        from mer_pipe.stages import _pyramid
+
+        return {
+            "flow": _pyramid.flow(source, target, **{name: getattr(self, name) for name in ("attachment", *_NATIVE)})
+        }
+
+
+_NATIVE = ("huber", "presmooth", "warps", "iterations", "illumination")
+
+
+def _check_images(source: np.ndarray, target: np.ndarray) -> None:
+    for image in (source, target):
+        channels = image.shape[2] if image.ndim == 3 else 1
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3) or 0 in image.shape:
+            raise ClipError(f"{image.shape} {image.dtype} is no image", "Pass uint8 (y, x, 3).")
+    if source.shape != target.shape:
+        raise ClipError(f"images of {source.shape} and {target.shape} have no flow", "Crop both alike.")
+
+
+def _opencv(source: np.ndarray, target: np.ndarray, attachment: float, scale_step: float | None) -> np.ndarray:
+    import cv2
+
+    solver = cv2.optflow.DualTVL1OpticalFlow_create()
+    solver.setLambda(attachment)
+    if scale_step is not None:
+        solver.setScaleStep(scale_step)
+    return solver.calc(*(image if image.ndim == 2 else gray(image) for image in (source, target)), None)
