@@ -1,0 +1,195 @@
+"""What the command line does, from Python: prepare a build, plan it, run it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mer_pipe import datasets
+from mer_pipe.pipeline.build import Built
+from mer_pipe.pipeline.build import build as run_build
+from mer_pipe.pipeline.events import Observer
+from mer_pipe.pipeline.executors import Executor, serial
+from mer_pipe.pipeline.plan import Plan, make_plan
+from mer_pipe.recipes import Recipe, find_models, plain, read_recipe, wire, with_values
+from mer_pipe.store.cache import Cache
+from mer_pipe.store.ledger import Ledger
+from mer_pipe.types import DatasetError, Listing, MerError, Sample
+
+
+@dataclass(frozen=True)
+class Request:
+    """One build as it was asked for.
+
+    Attributes
+    ----------
+    database : name of the adapter.
+    root : folder of the database; None where the adapter needs none.
+    store : where the store is published.
+    cache : the cache folder.
+    recipe : how.
+    landmarker : path of the face landmark model; None to look for it.
+    limit : build only the first clips, in order of id; None for all.
+    """
+
+    database: str
+    root: Path | None
+    store: Path
+    cache: Path
+    recipe: Recipe
+    landmarker: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request with its plan, and what the store will tell of itself."""
+
+    request: Request
+    plan: Plan
+    facts: dict[str, Any]
+    notes: tuple[str, ...]
+    bytes_read: int
+
+
+def default_cache() -> Path:
+    """$MERPIPE_CACHE, else mer-pipe in the user's cache folder."""
+    if own := os.environ.get("MERPIPE_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mer-pipe"
+
+
+def make_request(
+    database: str,
+    root: str | Path | None = None,
+    *,
+    store: str | Path | None = None,
+    cache: str | Path | None = None,
+    recipe: str | Recipe | None = None,
+    values: dict[str, Any] | None = None,
+    only: tuple[str, ...] = (),
+    landmarker: str | None = None,
+    limit: int | None = None,
+) -> Request:
+    """Fill in the defaults of a build.
+
+    Parameters
+    ----------
+    recipe : a Recipe, the name of a built-in one, or a YAML file; None takes "demo" for the demo database, else "default".
+    values : recipe values to replace, by dotted name.
+    only : build what these published systems need; () for all of the recipe's.
+    others : as `Request`.
+
+    Raises
+    ------
+    RecipeError, DatasetError : an unknown name or a value that cannot be read.
+    """
+    datasets.adapter_of(database)
+    if recipe is None:
+        recipe = "demo" if database == "demo" else "default"
+    chosen = read_recipe(recipe) if isinstance(recipe, str) else recipe
+    chosen = with_values(chosen, {**(values or {}), **({"systems": only} if only else {})})
+    chosen = replace(chosen, dataset=_options(database, chosen.dataset))
+    return Request(
+        database,
+        None if root is None else Path(root).expanduser(),
+        Path(store).expanduser() if store else Path(f"{database}.zarr"),
+        Path(cache).expanduser() if cache else default_cache(),
+        chosen,
+        landmarker,
+        limit,
+    )
+
+
+def list_clips(request: Request) -> Listing:
+    """The clips that a request is about.
+
+    Raises
+    ------
+    DatasetError : the database's folder or sheet cannot be used.
+    """
+    return datasets.list_clips(request.database, request.root, **request.recipe.dataset)
+
+
+def prepare(request: Request, tick: Callable[[int, int], None] = lambda done, total: None) -> Prepared:
+    """List the database, find the models and plan the build; reads frame files (to digest new ones) but no pixel.
+
+    Parameters
+    ----------
+    tick : called with clips planned and in total.
+
+    Raises
+    ------
+    MerError : the database, the recipe or a model cannot be used.
+    """
+    listing = list_clips(request)
+    models = find_models(request.recipe, request.landmarker)
+    samples = sorted(listing.samples, key=lambda s: s.id)[: request.limit]
+    if not samples:
+        why = f": {listing.excluded[0].id}: {listing.excluded[0].reason}" if listing.excluded else ""
+        raise DatasetError(
+            f"{request.database} has no clip to build, {len(listing.excluded)} are excluded{why}",
+            f"see mer-pipe datasets show {request.database}",
+        )
+    ledger = Ledger(request.cache)
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        tick(done, len(samples))
+
+    def frame_digest(sample: Sample, position: int) -> str:
+        return ledger.digest(sample.frames, position)
+
+    plan = make_plan(
+        samples,
+        partial(wire, request.recipe, models),
+        frame_digest,
+        Cache(request.cache).has,
+        listing.excluded,
+        count,
+    )
+    ledger.save()
+    facts = {
+        "database": request.database,
+        "recipe": plain(request.recipe, models),
+        "notes": [note for note in listing.notes if str(request.root) not in note],
+    }
+    return Prepared(request, plan, facts, listing.notes, ledger.bytes_read)
+
+
+def build(prepared: Prepared, executor: Executor = serial, tell: Observer = lambda event: None) -> Built:
+    """Run a prepared build and publish its store.
+
+    Raises
+    ------
+    MerError : the cache or the store cannot be written, a shared model cannot be used, or no clip could be finished.
+    """
+    from mer_pipe.datasets.frames import load
+
+    request = prepared.request
+    return run_build(prepared.plan, request.cache, request.store, executor, load, prepared.facts, tell)
+
+
+def _options(database: str, given: Any) -> dict[str, Any]:
+    """The dataset section with text read as the adapter's own types."""
+    known = datasets.options_of(database)
+    read = {}
+    for name, value in given.items():
+        default = known.get(name)
+        try:
+            if isinstance(value, str) and isinstance(default, tuple):
+                value = tuple(type(default[0])(part) for part in value.replace("..", ",").split(","))
+            elif isinstance(value, str | int) and isinstance(default, int | float) and not isinstance(default, bool):
+                value = type(default)(value)
+            elif isinstance(default, str):
+                value = str(value)
+        except ValueError:
+            raise MerError(f"dataset.{name}={value!r} is not like its default {default!r}") from None
+        read[name] = tuple(value) if isinstance(value, list) else value
+    return read

@@ -1,0 +1,152 @@
+"""The only place where stages meet: a recipe and a clip become a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mer_pipe.pipeline.graph import Frame, Graph, Node, Product, Row, Stack, Value
+from mer_pipe.recipes.recipe import SYSTEMS, AlignRecipe, MagnifyRecipe, Recipe
+from mer_pipe.stages.align import AlignCascade, AlignLandmarks, AlignNone
+from mer_pipe.stages.crop import Crop
+from mer_pipe.stages.features import Features
+from mer_pipe.stages.gray import Gray
+from mer_pipe.stages.interpolate import Interpolate
+from mer_pipe.stages.magnify import Learned
+from mer_pipe.stages.strain import Motion
+from mer_pipe.types import RecipeError, Sample, Stage, Weights
+
+
+@dataclass(frozen=True)
+class Models:
+    """The model files that a recipe needs, found and digested."""
+
+    landmarker: Weights | None
+    magnifier: Weights | None
+    features: Weights
+
+
+def find_models(recipe: Recipe, landmarker: str | None = None) -> Models:
+    """Find the recipe's model files.
+
+    Parameters
+    ----------
+    landmarker : path of the MediaPipe model; None looks in the models folder, then downloads it.
+
+    Raises
+    ------
+    ModelError : a file is not there or cannot be had.
+    """
+    from mer_pipe import models
+
+    needs_learned = recipe.magnify.method == "learned" and set(recipe.systems) & {"aman", "mrn", "uamrn", "ruan"}
+    if needs_learned and not recipe.magnify.weights:
+        raise RecipeError("magnify.method=learned needs a checkpoint", "give it with --set magnify.weights=FILE")
+    weights = recipe.features.weights
+    return Models(
+        models.find("face_landmarker", landmarker) if recipe.align.method == "mediapipe" else None,
+        models.weights_from(recipe.magnify.weights) if needs_learned else None,
+        Weights(weights) if weights.startswith("random:") else models.weights_from(weights),
+    )
+
+
+def wire(recipe: Recipe, models: Models, sample: Sample, digests: Callable[[int], str]) -> Graph:
+    """The graph of one clip: the only place where stages meet."""
+    r, s = recipe, sample
+    clip = tuple(float(i) for i in range(s.onset, s.offset + 1))
+    onset, apex, offset = ({"frame": float(i)} for i in (s.onset, s.apex, s.offset))
+    magnifier = _magnifier(r.magnify, models)
+    steps = tuple(float(i) for i in range(r.aman.frames))
+    align = _aligner(r.align, models)
+    face = {"frame": Frame(), "transform": Value("align", "transform")}
+
+    def features(output: str) -> Features:
+        return Features(output=output, weights=models.features, dtype=r.features.dtype)
+
+    gray_target = Value("magnify", "image", {"af": r.ruan.af})
+    ruan_target = gray_target if r.ruan.target == "magnified" else Value("crop", "image", apex)
+    nodes = [
+        Node("align", align, {"frame": Frame(s.onset)}),
+        Node("crop", r.crop, face, {"frame": clip}),
+        Node(
+            "magnify",
+            magnifier,
+            {"reference": Value("crop", "image", onset), "target": Value("crop", "image", apex)},
+            {"af": tuple(dict.fromkeys((*r.mrn.af, r.ruan.af)))},
+        ),
+        Node("features_mrn", features("pool1024"), {"image": Value("magnify", "image")}, {"af": r.mrn.af}),
+        Node("interpolate", Interpolate(r.aman.frames), {"clip": Stack("crop", "image", "frame", clip)}),
+        Node(
+            "magnify_aman",
+            magnifier,
+            {"reference": Row("interpolate", "image", 0), "target": Row("interpolate", "image", "frame")},
+            {"frame": steps, "af": r.aman.af},
+        ),
+        Node(
+            "features_aman",
+            features("layer3"),
+            {"image": Value("magnify_aman", "image")},
+            {"frame": steps, "af": r.aman.af},
+        ),
+        Node("gray", Gray(), {"image": gray_target}),
+        Node("flow_onset", r.flow, {"source": Value("crop", "image", onset), "target": ruan_target}),
+        Node("flow_offset", r.flow, {"source": Value("crop", "image", offset), "target": ruan_target}),
+        Node("strain", r.strain, {"flow": Value("flow_onset", "flow")}),
+        Node("crop_msmmt", Crop(r.msmmt.size), face, {"frame": clip}),
+        Node("evm", replace(r.evm, fps=s.fps), {"clip": Stack("crop_msmmt", "image", "frame", clip)}),
+        Node("dynamic", r.dynamic, {"clip": Value("evm", "image")}),
+        Node(
+            "flow_evm",
+            r.flow,
+            {"source": Row("evm", "image", 0), "target": Row("evm", "image", s.apex - s.onset)},
+        ),
+        Node("strain_evm", r.strain, {"flow": Value("flow_evm", "flow")}),
+        Node("motion", Motion(), {"flow": Value("flow_evm", "flow"), "strain": Value("strain_evm", "strain")}),
+    ]
+    return Graph(s, nodes, _products(r, s, align), digests)
+
+
+def _products(r: Recipe, s: Sample, align: Stage) -> list[Product]:
+    """The arrays of the published store. Every system needs the first; `systems` says which are left out by --only."""
+    once = ((),)
+    steps = range(r.aman.frames)
+    marks = tuple((float(i),) for i in (s.onset, s.apex, s.offset))
+    grid = tuple((float(a),) for a in r.mrn.af)
+    sequence = tuple((float(i), float(a)) for i in steps for a in r.aman.af)
+    both = ("mrn", "uamrn")
+
+    def array(node: str, output: str, systems: tuple[str, ...], **how: Any) -> Product:
+        return Product(node, output, node, output, how.pop("leading", {}), how.pop("at", once), systems=systems, **how)
+
+    every = [
+        *(array("align", output, SYSTEMS) for output in align.returns),
+        array("crop", "image", SYSTEMS, leading={"mark": ("onset", "apex", "offset")}, at=marks),
+        array("magnify", "image", both, leading={"af": r.mrn.af}, at=grid),
+        array("features_mrn", "feature", both, leading={"af": r.mrn.af}, at=grid),
+        array("interpolate", "image", ("aman",)),
+        array("features_aman", "feature", ("aman",), leading={"frame": tuple(steps), "af": r.aman.af}, at=sequence),
+        array("gray", "image", ("ruan",), about=f"BT.601 luma of the apex magnified at AF {r.ruan.af:g}"),
+        array("flow_onset", "flow", ("ruan",), dtype="float16", about=f"flow from onset to {r.ruan.target}"),
+        array("flow_offset", "flow", ("ruan",), dtype="float16", about=f"flow from offset to {r.ruan.target}"),
+        array("strain", "strain", ("ruan",), dtype="float16"),
+        array("dynamic", "image", ("msmmt",), about="rank-pooled dynamic image of the magnified clip"),
+        array("motion", "motion", ("msmmt",), dtype="float16", about="u, v and strain of the magnified clip"),
+    ]
+    return [product for product in every if set(product.systems) & set(r.systems)]
+
+
+def _aligner(a: AlignRecipe, models: Models) -> Stage:
+    if a.method == "none":
+        return AlignNone(a.fit)
+    if a.method == "cascade":
+        return AlignCascade(eye_distance=a.eye_distance, eye_height=a.eye_height)
+    if models.landmarker is None:
+        raise RecipeError("align.method=mediapipe needs the landmark model")
+    return AlignLandmarks(models.landmarker, a.points, a.eye_distance, a.eye_height)
+
+
+def _magnifier(m: MagnifyRecipe, models: Models) -> Stage:
+    if m.method == "learned" and models.magnifier is not None:
+        return Learned(models.magnifier)
+    return m.eulerian if m.method == "eulerian" else m.flow
