@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,14 +93,30 @@ def probe_video(path: str | os.PathLike[str]) -> tuple[int, float]:
     return count, float(fps) if np.isfinite(fps) and 0 < fps < 1e5 else 0.0
 
 
-def read_video(path: str | os.PathLike[str], indexes: Sequence[int]) -> list[np.ndarray]:
-    """Decode the frames of a video at `indexes` (from 0, in any order); see `load`."""
-    return _load_video(os.fspath(path), [int(i) for i in indexes])
+def each(frames: Frames) -> Iterator[np.ndarray]:
+    """Decode all frames of a clip one after another, as `load` does, holding one at a time."""
+    if not frames.video:
+        for path in frames.files:
+            yield _load_image(path)
+        return
+    for _, image in _walk(frames.files[0], set(frames.numbers)):
+        yield image
 
 
 def _load_video(path: str, indexes: list[int]) -> list[np.ndarray]:
+    decoded = dict(_walk(path, set(indexes)))
+    first = min(decoded)
+    for index, image in decoded.items():
+        if image.shape != decoded[first].shape:
+            raise ClipError(
+                f"frame {index} of {_short(path)} is {_size(image)}, but frame {first} is {_size(decoded[first])}",
+                "Write the video anew with one frame size.",
+            )
+    return [decoded[i] for i in indexes]
+
+
+def _walk(path: str, wanted: set[int]) -> Iterator[tuple[int, np.ndarray]]:
     # Always from the start: seeking is exact in some containers only, and a wrong frame looks like a right one.
-    wanted, decoded = set(indexes), {}
     capture = _open_video(path)
     try:
         for index in range(max(wanted) + 1):
@@ -113,17 +129,9 @@ def _load_video(path: str, indexes: list[int]) -> list[np.ndarray]:
                 good, bgr = capture.retrieve()
                 if not good or bgr is None or bgr.ndim != 3 or bgr.dtype != np.uint8:
                     raise ClipError(f"frame {index} of {_short(path)} cannot be decoded", "Replace the file.")
-                decoded[index] = np.ascontiguousarray(bgr[..., ::-1])
+                yield index, np.ascontiguousarray(bgr[..., ::-1])
     finally:
         capture.release()
-    first = min(decoded)
-    for index, image in decoded.items():
-        if image.shape != decoded[first].shape:
-            raise ClipError(
-                f"frame {index} of {_short(path)} is {_size(image)}, but frame {first} is {_size(decoded[first])}",
-                "Write the video anew with one frame size.",
-            )
-    return [decoded[i] for i in indexes]
 
 
 def _open_video(path: str):

@@ -70,13 +70,15 @@ def list_clips(
     DatasetError : `root` holds something else, or a demo of other parameters; or an option is unknown.
     """
     from mer_pipe.datasets.casme2 import read
-    from mer_pipe.datasets.demo import write
+    from mer_pipe.datasets.demo import plan
 
-    asked = write.parameters(subjects=subjects, clips=clips, frames=frames, size=size, seed=seed, fps=fps)
+    asked = plan.parameters(subjects=subjects, clips=clips, frames=frames, size=size, seed=seed, fps=fps)
     folder = _cache_folder(asked) if root is None else Path(root).absolute()
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        write.generate(folder, **{name: value for name, value in asked.items() if name != "version"})
-    found = write.read_marker(folder)
+        from mer_pipe.datasets.demo.write import generate
+
+        generate(folder, **{name: value for name, value in asked.items() if name != "version"})
+    found = plan.read_marker(folder)
     if found is None:
         raise DatasetError(
             f"{folder} holds no demo database", "Name a new or empty folder, and the demo is made there."
@@ -86,9 +88,9 @@ def list_clips(
         raise DatasetError(
             f"{folder} holds a demo of other parameters: {other}", "Name a new folder, or delete this one."
         )
-    tree = folder / write.TREE
+    tree = folder / plan.TREE
     return read(
-        folder, "demo", sheet=folder / write.SHEET, tree=tree, class_set=class_set, apex_policy=apex_policy, fps=fps
+        folder, "demo", sheet=folder / plan.SHEET, tree=tree, class_set=class_set, apex_policy=apex_policy, fps=fps
     )
 
 
