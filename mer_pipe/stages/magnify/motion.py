@@ -80,7 +80,7 @@ def illumination(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
 def steadied(
     flow: np.ndarray, before: np.ndarray, after: np.ndarray, noise_floor: float, window: float = 6.0
 ) -> np.ndarray:
-    """`flow` shrunk by ``max(0, 1 - noise_floor * variance / explained)``, so that sensor noise does not move.
+    """`flow` shrunk by ``max(0, 1 - (noise_floor * variance / explained)^2)``, so that sensor noise does not move.
 
     `explained` is the change of grey level that the flow predicts, squared and averaged over a Gaussian of `window` px;
     `variance` is that of the grey levels that the flow leaves unexplained (robust, from the median absolute residual,
@@ -105,5 +105,5 @@ def steadied(
     right = cv2.Sobel(mean, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
     down = cv2.Sobel(mean, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
     explained = cv2.GaussianBlur(np.square(right * flow[..., 0] + down * flow[..., 1]), (0, 0), window)
-    keep = 1.0 - np.float32(noise_floor * variance) / np.maximum(explained, np.float32(1e-9))
-    return flow * np.maximum(keep, np.float32(0.0))[..., None]
+    doubt = np.float32(noise_floor * variance) / np.maximum(explained, np.float32(1e-9))
+    return flow * np.maximum(np.float32(1.0) - doubt * doubt, np.float32(0.0))[..., None]
