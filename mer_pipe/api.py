@@ -14,11 +14,13 @@ from mer_pipe.pipeline.build import Built
 from mer_pipe.pipeline.build import build as run_build
 from mer_pipe.pipeline.events import Observer
 from mer_pipe.pipeline.executors import Executor, serial
+from mer_pipe.pipeline.explain import reasons
 from mer_pipe.pipeline.plan import Plan, make_plan
 from mer_pipe.recipes import Recipe, find_models, plain, read_recipe, wire, with_values
 from mer_pipe.store.cache import Cache
+from mer_pipe.store.journal import Journal
 from mer_pipe.store.ledger import Ledger
-from mer_pipe.types import DatasetError, Listing, MerError, Sample
+from mer_pipe.types import DatasetError, Listing, MerError, Sample, StoreError
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,42 @@ def build(prepared: Prepared, executor: Executor = serial, tell: Observer = lamb
 
     request = prepared.request
     return run_build(prepared.plan, request.cache, request.store, executor, load, prepared.facts, tell)
+
+
+def status(prepared: Prepared) -> dict[str, Any]:
+    """What a build would make: plain JSON, `up_to_date` True when nothing, the store included."""
+    from mer_pipe.store.open import read_facts
+
+    plan = prepared.plan
+    try:
+        published = read_facts(prepared.request.store)
+    except StoreError as error:
+        store = error.message
+    else:
+        same = published.get("contents") == plan.contents() and not published.get("failed")
+        store = "up to date" if same else "of another build"
+    total = plan.total
+    stages = {name: {"missing": plan.missing.get(name, 0), "total": count} for name, count in total.items()}
+    return {
+        "clips": len(plan.clips),
+        "complete": sum(not clip.missing for clip in plan.clips),
+        "excluded": [{"id": e.id, "reason": e.reason, "fix": e.fix} for e in plan.excluded],
+        "failed": [str(failure) for failure in plan.failed],
+        "stages": stages,
+        "store": store,
+        "up_to_date": store == "up to date" and not plan.missing and not plan.failed,
+    }
+
+
+def explain(prepared: Prepared) -> dict[str, dict[str, str]]:
+    """For each clip with something to make: cell name -> the reason."""
+    cache = Cache(prepared.request.cache)
+    journal = Journal(prepared.request.cache, prepared.request.store)
+    return {
+        clip.sample.id: reasons(clip.graph, clip.missing, journal.read(clip.sample.id), cache.document)
+        for clip in prepared.plan.clips
+        if clip.missing
+    }
 
 
 def _options(database: str, given: Any) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""The words that every room of mer-pipe shares: clips, array contracts, stages, errors. NumPy only."""
+"""The words that every room of mer-pipe shares: clips, array contracts, stages, errors. NumPy, when an array is at hand."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class MerError(Exception):
@@ -164,6 +165,8 @@ class ArraySpec:
 
     def check(self, array: np.ndarray) -> None:
         """Raise ClipError unless `array` keeps this contract (axes, dtype, shape, finite, range)."""
+        import numpy as np
+
         if not isinstance(array, np.ndarray) or array.dtype != np.dtype(self.dtype):
             raise ClipError(f"result is {getattr(array, 'dtype', type(array).__name__)}, not {self.dtype}")
         if array.ndim != len(self.dims):

@@ -10,19 +10,6 @@ from mer_pipe.pipeline.runner import Job, run
 Executor = Callable[[Iterable[Job], Observer], Iterator[Settled | Failed]]
 """Runs jobs and yields an outcome a job, in any order; each event of each job is told to the observer."""
 
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "NUMBA_NUM_THREADS",
-        "OPENCV_FOR_THREADS_NUM",
-    ),
-    "1",
-)
-"""Environment of a worker. Operations split over threads stall each other; a clip per one-thread process scales."""
-
 
 def serial(jobs: Iterable[Job], tell: Observer) -> Iterator[Settled | Failed]:
     """Run the jobs one after the other in this process."""

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started, Suspected
-from mer_pipe.pipeline.executors import ONE_THREAD
 from mer_pipe.pipeline.runner import Job, run
+from mer_pipe.pipeline.threads import ONE_THREAD
 from mer_pipe.types import MerError
 
 TOPIC = "mer-pipe"

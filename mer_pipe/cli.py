@@ -1,0 +1,439 @@
+"""The command line: parse, call one function, show what it returns. Nothing heavy is imported before a verb runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mer_pipe import __version__
+from mer_pipe.types import MerError
+
+if TYPE_CHECKING:
+    from mer_pipe.api import Prepared, Request
+
+FAILED_CLIPS = 3
+TO_DO = 4
+
+EPILOG = """
+\b
+Exit codes
+  0  done, or nothing to do
+  1  an error: the line says what happened and what to do
+  2  the command line is wrong
+  3  built, but some clips failed (they are listed, and in the store)
+  4  status: something is to be made; verify: something is damaged; doctor: something is missing
+  130  interrupted: what was finished is kept
+
+\b
+Tab completion:  eval "$(_MER_PIPE_COMPLETE=bash_source mer-pipe)"   (zsh_source, fish_source)
+"""
+
+
+class Verbs(click.Group):
+    """Verbs in the order of use, one-line errors, and a nearest match for a mistyped verb."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.commands, 1)
+            if near and "mean" not in error.message:
+                error.message += f" Did you mean {near[0]}?"
+            raise
+
+
+@click.group(
+    cls=Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(__version__, prog_name="mer-pipe")
+def cli() -> None:
+    """Prepare micro-expression databases once, and train every system from one store.
+
+    Try it:  mer-pipe build --dataset demo   then   mer-pipe inspect demo.zarr
+    """
+
+
+def _complete_database(ctx: click.Context, param: click.Parameter, text: str) -> list[str]:
+    from mer_pipe.datasets import ADAPTERS
+
+    return [name for name in ADAPTERS if name.startswith(text)]
+
+
+def _build_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        [
+            click.option("--dataset", required=True, metavar="NAME", shell_complete=_complete_database,
+                         help="Database to read: see mer-pipe datasets."),
+            click.option("--root", type=click.Path(), help="Folder of the database; the demo needs none."),
+            click.option("--store", type=click.Path(), help="Where the store goes.  [default: NAME.zarr here]"),
+            click.option("--cache", type=click.Path(), envvar="MERPIPE_CACHE",
+                         help="Folder of finished values, shared by all builds.  [default: the user's cache folder]"),
+            click.option("--recipe", metavar="NAME|FILE", help="A built-in recipe or a YAML file.  [default: default]"),
+            click.option("--set", "values", multiple=True, metavar="KEY=VALUE",
+                         help="Set one value of the recipe, as magnify.method=eulerian. Repeatable."),
+            click.option("--only", metavar="A,B", help="Build only what these systems need: aman,mrn,uamrn,ruan,msmmt."),
+            click.option("--limit", type=click.IntRange(1), metavar="N", help="Take only the first N clips."),
+            click.option("--landmarker", type=click.Path(), help="MediaPipe's face_landmarker.task."),
+        ]
+    ):  # fmt: skip
+        verb = option(verb)
+    return verb
+
+
+@cli.command()
+@_build_options
+@click.option("--workers", type=click.IntRange(0), metavar="N",
+              help="One-thread processes; 0 runs in this one.  [default: one a core]")  # fmt: skip
+@click.option("--memory", metavar="GIB", type=click.FloatRange(0.1), help="Memory limit of each worker, in GiB.")
+@click.option("--scheduler", metavar="ADDRESS", help="Use the dask cluster at this address instead.")
+@click.option("--log", type=click.Path(dir_okay=False), help="Append every event to this file as a line of JSON.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def build(workers: int | None, memory: float | None, scheduler: str | None, log: str | None, dry_run: bool, as_json: bool,
+          **asked: Any) -> None:  # fmt: skip
+    """Make all that is missing and publish one store.
+
+    \b
+      mer-pipe build --dataset demo
+      mer-pipe build --dataset casme2 --root /data/CASME2 --store casme2.zarr
+      mer-pipe build --dataset folder --root my_videos --only mrn --set mrn.af=2,4,8
+    """
+    from mer_pipe import api, console
+    from mer_pipe.pipeline.executors import serial
+
+    prepared = _prepare(_request(asked), quiet=as_json)
+    if dry_run:
+        _show_status(prepared, as_json, last_line="nothing was made: -n")
+        return
+    cores = len(os.sched_getaffinity(0))
+    count = min(cores if workers is None else workers, sum(bool(clip.missing) for clip in prepared.plan.clips))
+    if scheduler or (count > 0 and workers != 0):
+        from mer_pipe.pipeline.executors.cluster import Cluster
+
+        executor: Any = Cluster(count, scheduler, int(memory * 2**30) if memory else None)
+    else:
+        executor = serial
+    out = _console(stderr=True)
+    with console.progress(out, max(1, count), Path(log) if log else None) as tell:
+        built = api.build(prepared, executor, tell)
+    if as_json:
+        _print_json(
+            {
+                "store": str(built.store),
+                "clips": len(built.clips),
+                "excluded": len(prepared.plan.excluded),
+                "failed": [vars(f) | {"made": dict(f.made)} for f in built.failed],
+                "made": dict(built.made),
+                "changed": built.changed,
+                "seconds": round(built.seconds, 3),
+            }
+        )
+    else:
+        console.summary(_console(), prepared, built)
+    if built.failed:
+        sys.exit(FAILED_CLIPS)
+
+
+@cli.command()
+@_build_options
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def status(as_json: bool, **asked: Any) -> None:
+    """Say what a build would make, by stage. Exit code 4 when there is something."""
+    prepared = _prepare(_request(asked), quiet=as_json)
+    if _show_status(prepared, as_json):
+        sys.exit(TO_DO)
+
+
+@cli.command()
+@_build_options
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def explain(as_json: bool, **asked: Any) -> None:
+    """Say why each value would be made (again)."""
+    from mer_pipe import api, console
+
+    prepared = _prepare(_request(asked), quiet=as_json)
+    told = api.explain(prepared)
+    if as_json:
+        _print_json(told)
+    else:
+        console.explanation(_console(), told)
+
+
+@cli.command()
+@click.argument("store", type=click.Path())
+@click.argument("clip", required=False)
+@click.option("--stage", metavar="NAME", help="Stage to draw: a group of the store.  [default: magnify]")
+@click.option("--af", metavar="A,B", help="Amplification factors to draw, as 4,8,12.  [default: all]")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write a PNG strip here.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def inspect(store: str, clip: str | None, stage: str | None, af: str | None, output: str | None, as_json: bool) -> None:
+    """Look into a store: its arrays, classes, exclusions; or one clip's stage as a picture.
+
+    \b
+      mer-pipe inspect demo.zarr
+      mer-pipe inspect demo.zarr sub01/EP01_01 -o strip.png
+      mer-pipe inspect demo.zarr sub01/EP01_01 --stage flow_onset -o flow.png
+    """
+    from mer_pipe.report import inspect as looking
+
+    if clip is None:
+        if output or stage or af:
+            raise MerError("a picture needs a clip", f"name one: mer-pipe inspect {store} CLIP -o strip.png")
+        found = looking.overview(store)
+        if as_json:
+            _print_json(looking.as_json(found))
+        else:
+            _console().print(looking.render(found))
+        return
+    if output:
+        from mer_pipe.report.pictures import write_png
+
+        factors = tuple(_number(part) for part in af.split(",")) if af else None
+        image, title = looking.clip_strip(store, clip, stage or "magnify", factors)
+        write_png(Path(output), image)
+        click.echo(f"{output}: {title}, {image.shape[1]} x {image.shape[0]} px")
+        return
+    facts = looking.clip_facts(store, clip)
+    if as_json:
+        _print_json(facts)
+    else:
+        _console().print(looking.render_clip(facts))
+
+
+@cli.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_context
+def datasets(ctx: click.Context, as_json: bool) -> None:
+    """List the databases, show what is in one, or write the demo."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from mer_pipe import console
+    from mer_pipe.datasets import ADAPTERS, options_of
+
+    options = {name: options_of(name) for name in ADAPTERS}
+    if as_json:
+        _print_json(options)
+    else:
+        console.databases(_console(), options)
+
+
+@datasets.command("show")
+@click.argument("name", shell_complete=_complete_database)
+@click.option("--root", type=click.Path(), help="Folder of the database.")
+@click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="An option of the database, as class_set=3.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def show_dataset(name: str, root: str | None, values: tuple[str, ...], as_json: bool) -> None:
+    """Count the clips of a database per class and subject; list repairs and exclusions."""
+    from mer_pipe import api, console
+
+    request = api.make_request(name, root, values={f"dataset.{k}": v for k, v in _pairs(values).items()})
+    listing = api.list_clips(request)
+    if as_json:
+        from dataclasses import asdict
+
+        from mer_pipe.pipeline.plan import described
+
+        clips = [described(s) for s in listing.samples]
+        excluded = [asdict(e) for e in listing.excluded]
+        _print_json({"clips": clips, "excluded": excluded, "notes": list(listing.notes)})
+    else:
+        console.listing(_console(), name, listing)
+
+
+@datasets.command("demo")
+@click.argument("folder", type=click.Path())
+@click.option("--subjects", default=4, show_default=True, type=click.IntRange(1), help="Number of faces.")
+@click.option("--clips", default=6, show_default=True, type=click.IntRange(1), help="Clips of each.")
+@click.option("--seed", default=0, show_default=True, help="Another seed gives other motions.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+def write_demo(folder: str, subjects: int, clips: int, seed: int, dry_run: bool) -> None:
+    """Write the generated demo database to FOLDER, in CASME II's layout, with its true motion."""
+    path = Path(folder).expanduser()
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise MerError(f"{folder} exists and is not empty", "name a new folder")
+    if dry_run:
+        click.echo(f"would write {subjects * clips} clips of {subjects} generated faces to {folder}")
+        return
+    from mer_pipe.datasets import demo
+
+    demo.generate(path, subjects=subjects, clips=clips, seed=seed)
+    click.echo(f"{folder}: {subjects * clips} clips of {subjects} generated faces")
+    click.echo(f"next: mer-pipe build --dataset casme2 --root {folder} --recipe demo")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def models(as_json: bool) -> None:
+    """List the model files that stages read, and where they are."""
+    from mer_pipe import console
+    from mer_pipe import models as known
+
+    rows = [vars(row) for row in known.status()]
+    if as_json:
+        _print_json(rows)
+    else:
+        console.models(_console(), rows)
+
+
+@cli.command()
+@click.argument("store", type=click.Path(), required=False)
+@click.option("--cache", type=click.Path(), envvar="MERPIPE_CACHE", help="Check this cache instead of a store.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def verify(store: str | None, cache: str | None, as_json: bool) -> None:
+    """Read a whole store, or the cache, and compare every byte with its checksums."""
+    from mer_pipe import api
+    from mer_pipe.store.verify import verify_cache, verify_store
+
+    place = Path(store) if store else Path(cache).expanduser() if cache else api.default_cache()
+    problems = verify_store(place) if store else verify_cache(place)
+    if as_json:
+        _print_json({"place": str(place), "problems": problems})
+    for problem in () if as_json else problems:
+        click.echo(f"{place}: {problem}")
+    if not problems and not as_json:
+        click.echo(f"{place}: all checksums match")
+    if problems:
+        if not as_json:
+            again = (
+                "run the same mer-pipe build again: it is written anew" if store else "the next build makes it again"
+            )
+            click.echo(f"{len(problems)} damaged; {again}")
+        sys.exit(TO_DO)
+
+
+@cli.command()
+@click.option("--cache", type=click.Path(), envvar="MERPIPE_CACHE", help="Cache folder.  [default: the user's]")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def gc(cache: str | None, dry_run: bool, as_json: bool) -> None:
+    """Remove cache entries that the latest build of no store reads, and what killed builds left."""
+    from mer_pipe import api
+    from mer_pipe.store.gc import collect, find_garbage
+
+    place = Path(cache).expanduser() if cache else api.default_cache()
+    garbage = find_garbage(place)
+    if not dry_run:
+        collect(place, garbage)
+    counts = {
+        "cache": str(place),
+        "entries": len(garbage.entries),
+        "leftovers": len(garbage.leftovers),
+        "bytes": garbage.bytes,
+        "kept": garbage.kept,
+        "removed": not dry_run,
+    }
+    if as_json:
+        _print_json(counts)
+    else:
+        from mer_pipe.console import size_text
+
+        did = "would remove" if dry_run else "removed"
+        what = f"{counts['entries']} entries and {counts['leftovers']} leftovers"
+        click.echo(f"{place}: {did} {what}, {size_text(garbage.bytes)}; {garbage.kept} entries stay")
+
+
+@cli.command()
+@click.option("--cache", type=click.Path(), envvar="MERPIPE_CACHE", help="Cache folder.  [default: the user's]")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def doctor(cache: str | None, as_json: bool) -> None:
+    """Check this machine: packages, system libraries, model files, disk. Exit code 4 when something is missing."""
+    from mer_pipe import api, console
+    from mer_pipe.doctor import examine
+
+    checks = examine(Path(cache).expanduser() if cache else api.default_cache())
+    if as_json:
+        _print_json([vars(check) for check in checks])
+    else:
+        console.diagnosis(_console(), checks)
+    if not all(check.ok for check in checks if check.needed):
+        sys.exit(TO_DO)
+
+
+def _request(asked: dict[str, Any]) -> Request:
+    from mer_pipe import api
+
+    only = tuple(part.strip().lower() for part in (asked.pop("only") or "").split(",") if part.strip())
+    values = _pairs(asked.pop("values"))
+    return api.make_request(asked.pop("dataset"), asked.pop("root"), only=only, values=values, **asked)
+
+
+def _prepare(request: Request, quiet: bool) -> Prepared:
+    from mer_pipe import api
+
+    out = _console(stderr=True)
+    if quiet or not out.is_terminal:
+        return api.prepare(request)
+    with out.status(f"listing {request.database}") as state:
+        return api.prepare(request, lambda done, total: state.update(f"planning: {done} of {total} clips"))
+
+
+def _show_status(prepared: Prepared, as_json: bool, last_line: str = "") -> bool:
+    from mer_pipe import api, console
+
+    found = api.status(prepared)
+    if as_json:
+        _print_json(found)
+    else:
+        console.status(_console(), prepared, found, last_line)
+    return not found["up_to_date"]
+
+
+def _pairs(values: tuple[str, ...]) -> dict[str, str]:
+    for value in values:
+        if "=" not in value:
+            raise MerError(f"--set {value} has no value", "write --set KEY=VALUE, as --set magnify.method=eulerian")
+    return {key.strip(): value for key, _, value in (v.partition("=") for v in values)}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise MerError(f"--af: {text!r} is not a number", "write --af 4,8,12") from None
+
+
+def _console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not (sys.stderr if stderr else sys.stdout).isatty())
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """Entry point: errors become one line and an exit code."""
+    from mer_pipe.pipeline.threads import ONE_THREAD
+
+    for name, value in ONE_THREAD.items():
+        os.environ.setdefault(name, value)
+    try:
+        cli(prog_name="mer-pipe", standalone_mode=False)
+    except MerError as error:
+        click.echo(f"mer-pipe: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nmer-pipe: interrupted; what was finished is kept, run the same command to go on", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

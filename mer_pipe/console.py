@@ -1,0 +1,326 @@
+"""What a person sees of a build: progress with an estimate, and a summary. Listens to events; decides nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mer_pipe.pipeline.events import Event, Failed, Made, Planned, Publishing, Remade, Settled, Started, Suspected
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mer_pipe.api import Prepared
+    from mer_pipe.doctor import Check
+    from mer_pipe.pipeline.build import Built
+    from mer_pipe.types import Listing
+
+
+class Clock:
+    """Time per cell of each stage, and from it the time left.
+
+    Parameters
+    ----------
+    workers : how many cells are made at once.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = max(1, workers)
+        self.todo: dict[str, int] = {}
+        self.done: Counter[str] = Counter()
+        self.seconds: Counter[str] = Counter()
+        self.clips = 0
+        self.settled = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Planned):
+            self.todo = dict(event.cells)
+            self.clips = event.clips
+        elif isinstance(event, Made):
+            self.done[event.node] += event.cells
+            self.seconds[event.node] += event.seconds
+        elif isinstance(event, Settled | Failed):
+            self.settled += 1
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, or None until every stage with work has been timed once."""
+        total = 0.0
+        for node, cells in self.todo.items():
+            rest = cells - self.done[node]
+            if rest > 0 and not self.done[node]:
+                return None
+            total += max(rest, 0) * self.seconds[node] / max(1, self.done[node])
+        return total / self.workers
+
+
+@contextmanager
+def progress(console: Console, workers: int, log: Path | None = None) -> Iterator[Any]:
+    """An observer that shows a build: a live table on a terminal, a line now and then elsewhere; and a JSON log.
+
+    Parameters
+    ----------
+    console : where to show it.
+    workers : for the estimate.
+    log : file to which every event is appended as a line of JSON.
+    """
+    shown = _Live(console, workers) if console.is_terminal else _Lines(console, workers)
+    with contextlog(log) as write, shown:
+
+        def tell(event: Event) -> None:
+            write(event)
+            shown.tell(event)
+
+        yield tell
+
+
+@contextmanager
+def contextlog(path: Path | None) -> Iterator[Any]:
+    """A function that appends an event to a JSON-lines file; it does nothing when `path` is None."""
+    if path is None:
+        yield lambda event: None
+        return
+    with path.open("a") as file:
+
+        def write(event: Event) -> None:
+            file.write(json.dumps({"event": type(event).__name__, "time": time.time(), **asdict(event)}) + "\n")
+            file.flush()
+
+        yield write
+
+
+class _Lines:
+    """For logs and pipes: a line when a clip settles, at most every ten seconds, and every failure."""
+
+    def __init__(self, console: Console, workers: int) -> None:
+        self.console = console
+        self.clock = Clock(workers)
+        self.last = time.monotonic()
+        self.begun = self.last
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def tell(self, event: Event) -> None:
+        self.clock(event)
+        if isinstance(event, Planned) and event.cells:
+            self.console.print(f"{sum(event.cells.values())} values to make over {event.clips} clips")
+        elif isinstance(event, Failed | Suspected | Remade):
+            self.console.print(_line(event), soft_wrap=True)
+        elif isinstance(event, Settled) and time.monotonic() - self.last > 10:
+            self.last = time.monotonic()
+            left = self.clock.left
+            about = "" if left is None else f", about {_seconds(left)} left"
+            clips = f"{self.clock.settled} of {self.clock.clips} clips"
+            self.console.print(f"{clips} after {_seconds(self.last - self.begun)}{about}")
+
+
+class _Live:
+    """For a terminal: one row a stage, with what it costs, and the whole with its estimate."""
+
+    def __init__(self, console: Console, workers: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self.console = console
+        self.clock = Clock(workers)
+        self.bars = Progress(
+            TextColumn("{task.description}", style="bold"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}", style="dim"),
+            console=console,
+            transient=True,
+        )
+        self.rows: dict[str, Any] = {}
+        self.whole: Any = None
+
+    def __enter__(self) -> None:
+        self.bars.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self.bars.__exit__(*error)
+
+    def tell(self, event: Event) -> None:
+        self.clock(event)
+        if isinstance(event, Planned):
+            for node, cells in event.cells.items():
+                self.rows[node] = self.bars.add_task(node, total=cells, note="")
+            if event.cells:
+                self.whole = self.bars.add_task("all", total=sum(event.cells.values()), note="")
+        elif isinstance(event, Started) and self.whole is not None:
+            self.bars.update(self.whole, note=self._note(f"{event.sample} {event.node}"))
+        elif isinstance(event, Made) and self.whole is not None:
+            per_cell = self.clock.seconds[event.node] / max(1, self.clock.done[event.node])
+            if event.node in self.rows:
+                self.bars.update(self.rows[event.node], advance=event.cells, note=f"{1e3 * per_cell:.0f} ms each")
+            self.bars.update(self.whole, advance=event.cells)
+        elif isinstance(event, Publishing):
+            if "publish" not in self.rows:
+                self.rows["publish"] = self.bars.add_task("publish", total=event.total, note="")
+            self.bars.update(self.rows["publish"], completed=event.done)
+        elif isinstance(event, Failed | Suspected | Remade):
+            self.console.print(_line(event), soft_wrap=True, highlight=False)
+
+    def _note(self, now: str) -> str:
+        left = self.clock.left
+        return now if left is None else f"about {_seconds(left)} left · {now}"
+
+
+def _line(event: Failed | Suspected | Remade) -> str:
+    if isinstance(event, Failed):
+        return f"[red]failed[/] {_plain(str(event))}"
+    if isinstance(event, Suspected):
+        where = f", {event.stage}" if event.stage else ""
+        return f"[yellow]worker died[/] at {_plain(event.sample + where)}; it is tried again alone at the end"
+    return f"[yellow]damaged[/] cache entry {event.key[:12]} of {_plain(event.sample)} is made again"
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size_text(count: float) -> str:
+    """A number of bytes for people: "1.4 GB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def summary(console: Console, prepared: Prepared, built: Built) -> None:
+    """How a build ended, and what to do next."""
+    plan = prepared.plan
+    made = sum(built.made.values())
+    if not built.changed and not made:
+        did = "is up to date"
+    elif built.changed:
+        did = f"published: {made} values made" if made else "published anew: every value was there"
+    else:
+        did = f"is unchanged: {made} values made"
+    console.print(f"[bold]{_plain(str(built.store))}[/] {did}, {len(built.clips)} clips, {_seconds(built.seconds)}")
+    for line in _left_out(plan.excluded, built.failed):
+        console.print(line)
+    if prepared.facts["recipe"]["features"]["weights"].startswith("random:"):
+        console.print(
+            "[yellow]features are from random weights[/] (features.weights is "
+            f"{prepared.facts['recipe']['features']['weights']}): for trying the pipeline, not for results"
+        )
+    console.print(f"look:  mer-pipe inspect {_plain(str(built.store))}")
+
+
+def _left_out(excluded: tuple, failed: tuple) -> Iterator[str]:
+    for failure in failed:
+        yield f"[red]failed[/]    {_plain(str(failure))}"
+    reasons: dict[str, list[str]] = {}
+    for one in excluded:
+        reasons.setdefault(one.reason, []).append(one.id)
+    for reason, ids in reasons.items():
+        more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+        yield f"[yellow]excluded[/]  {_plain(', '.join(ids[:3]) + more)}: {_plain(reason)}"
+
+
+def status(console: Console, prepared: Prepared, found: dict[str, Any], last_line: str) -> None:
+    """What a build would make."""
+    from rich.table import Table
+
+    plan = prepared.plan
+    for note in prepared.notes:
+        console.print(f"[dim]{_plain(note)}[/]")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("stage")
+    table.add_column("to make", justify="right")
+    table.add_column("of", justify="right")
+    for name, counts in found["stages"].items():
+        style = "" if counts["missing"] else "dim"
+        table.add_row(name, str(counts["missing"]), str(counts["total"]), style=style)
+    console.print(table)
+    clips = f"{found['complete']} of {found['clips']} clips complete"
+    console.print(f"{clips}, {len(plan.excluded)} excluded; the store: {_plain(found['store'])}")
+    for line in _left_out(plan.excluded, plan.failed):
+        console.print(line)
+    if last_line:
+        console.print(last_line)
+
+
+def explanation(console: Console, told: dict[str, dict[str, str]]) -> None:
+    """Reasons, the same ones of many clips and values gathered in one line."""
+    if not told:
+        console.print("nothing would be made")
+        return
+    gathered: dict[tuple[str, str], list[str]] = {}
+    for clip, reasons in told.items():
+        for cell, reason in reasons.items():
+            gathered.setdefault((cell.partition("[")[0], reason), []).append(clip)
+    for (node, reason), clips in gathered.items():
+        distinct = list(dict.fromkeys(clips))
+        where = distinct[0] if len(distinct) == 1 else f"{len(distinct)} clips"
+        values = f"{len(clips)} values" if len(clips) > 1 else "1 value"
+        console.print(f"[bold]{node}[/]  {_plain(reason)}  [dim]({values}, {_plain(where)})[/]")
+
+
+def databases(console: Console, options: dict[str, dict[str, Any]]) -> None:
+    """The adapters and what can be set for each."""
+    for name, known in options.items():
+        told = ", ".join(f"{k}={v}" for k, v in known.items() if v is not None)
+        console.print(f"[bold]{name}[/]  [dim]{_plain(told)}[/]")
+    console.print("set an option with --set dataset.KEY=VALUE; count clips with mer-pipe datasets show NAME --root DIR")
+
+
+def listing(console: Console, name: str, found: Listing) -> None:
+    """Counts per class and subject, repairs and exclusions."""
+    from rich.table import Table
+
+    for note in found.notes:
+        console.print(f"[dim]{_plain(note)}[/]")
+    labels = sorted({s.label for s in found.samples})
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("subject", *(label or "(none)" for label in labels), "all"):
+        table.add_column(column, justify="left" if column == "subject" else "right")
+    for subject in sorted({s.subject for s in found.samples}):
+        counts = Counter(s.label for s in found.samples if s.subject == subject)
+        table.add_row(subject, *(str(counts[label] or "") for label in labels), str(sum(counts.values())))
+    counts = Counter(s.label for s in found.samples)
+    table.add_row("all", *(str(counts[label]) for label in labels), str(len(found.samples)), style="bold")
+    console.print(table)
+    for sample in found.samples:
+        for repair in sample.repairs:
+            console.print(f"[yellow]repaired[/]  {_plain(sample.id)}: {_plain(repair)}")
+    for one in found.excluded:
+        console.print(f"[yellow]excluded[/]  {_plain(one.id)}: {_plain(one.reason)}. {_plain(one.fix)}")
+    subjects = len({s.subject for s in found.samples})
+    console.print(f"{name}: {len(found.samples)} clips of {subjects} subjects, {len(found.excluded)} excluded")
+
+
+def models(console: Console, rows: list[dict[str, Any]]) -> None:
+    """Model files and where they are."""
+    for row in rows:
+        style = {"ready": "green", "absent": "yellow"}.get(row["state"], "red")
+        console.print(f"[bold]{row['name']}[/]  [{style}]{row['state']}[/]  {row['purpose']}, {row['licence']}")
+        console.print(f"  {_plain(row['path'])}\n  sha256 {row['sha256']}\n  from {row['url']}", style="dim")
+
+
+def diagnosis(console: Console, checks: list[Check]) -> None:
+    """One line a check; what to do for those that fail."""
+    for check in checks:
+        mark = "[green]ok[/]     " if check.ok else "[red]missing[/]" if check.needed else "[yellow]without[/]"
+        console.print(f"{mark}  {check.name}  [dim]{_plain(check.told)}[/]")
+        if not check.ok and check.fix:
+            console.print(f"         {_plain(check.fix)}")
