@@ -32,7 +32,7 @@ def flow(
     for depth, (first, second) in reversed(list(enumerate(levels))):
         height, width = first.shape
         field = _enlarged(field, height, width)
-        stride = -(-(width + 1) // 16) * 16
+        stride = -(-(width + 2) // 16) * 16
         buffer = _aligned((height + 2) * 12 * stride)
         planes = buffer.reshape(height + 2, 12, stride)[1:-1, :, :width]
         planes[:, 0], planes[:, 1] = field[..., 0], field[..., 1]

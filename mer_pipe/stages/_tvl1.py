@@ -1,7 +1,8 @@
 """The native TV-L1 solver: numba kernels and the pyramid around them. Imports numba: import it lazily.
 
 One flat float32 buffer holds everything a level needs as (height + 2, 12, stride): a row of all planes lies together,
-so that the wavefront of `solve` stays in the second-level cache. Row 0 and the columns from `width` on are padding;
+so that the wavefront of `solve` stays in the second-level cache. Row 0 and the columns from `width` on are padding (at
+least two columns: the first repeats the border of planes 2 and 3, the last is the 0 before column 0 of the next plane);
 pixel (y, x) of plane k is at ((y + 1) * 12 + k) * stride + x. Planes:
 
     0, 1        u, v: the flow

@@ -47,7 +47,7 @@ def features(
     """
     import torch
 
-    from mer_pipe.stages import resnet
+    from mer_pipe.stages import _folded
 
     _check(output, dtype, mean, std)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not len(images):
@@ -57,7 +57,7 @@ def features(
             f"images of {images.shape[1]} x {images.shape[2]} px do not divide by 32",
             "Crop to a multiple of 32.",
         )
-    net = resnet.folded(weights)
+    net = _folded.load(weights)
     shift, scale = (torch.tensor(v, dtype=torch.float32)[None, :, None, None] for v in (mean, std))
     results = []
     with torch.inference_mode():
@@ -65,7 +65,7 @@ def features(
         for image in images:
             # A permuted (y, x, c) array is channels_last already.
             pixels = torch.from_numpy(np.ascontiguousarray(image))[None].permute(0, 3, 1, 2)
-            x = net.layer3(net.layer2(net.layer1(net.stem((pixels.float() / 255 - shift) / scale))))
+            x = net.layer3((pixels.float() / 255 - shift) / scale)
             if output == "pool512":
                 x = net.layer4(x).mean(dim=(2, 3))
             elif output == "pool1024":

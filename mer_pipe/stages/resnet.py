@@ -1,9 +1,8 @@
-"""ResNet-18 with torchvision's parameter names, and its folded form for inference. Imports torch: import it lazily."""
+"""ResNet-18 with torchvision's parameter names. Imports torch: import it lazily."""
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -87,11 +86,7 @@ def read(state: dict[str, Tensor], label: str) -> ResNet18:
     ------
     ModelError : naming the parameters that do not fit.
     """
-    inner = state.get("state_dict", state)
-    if not isinstance(inner, dict) or not all(isinstance(v, Tensor) for v in inner.values()):
-        raise ModelError(f"{label} holds no state dict", "Save the network's state_dict() alone.")
-    found = {k.removeprefix("module."): v for k, v in inner.items()}
-    found = {k: v for k, v in found.items() if not k.startswith("fc.")}
+    found = {name: value for name, value in state.items() if not name.startswith("fc.")}
     net = ResNet18()
     wanted = net.state_dict()
     if any(k.endswith("num_batches_tracked") for k in wanted.keys() - found.keys()):
@@ -123,44 +118,3 @@ def load(weights: Weights) -> ResNet18:
     from mer_pipe.stages.weights import load_state
 
     return read(load_state(weights), weights.digest)
-
-
-class _Folded(nn.Module):
-    """A convolution that has swallowed its BatchNorm."""
-
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-        super().__init__()
-        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        bias = norm.bias.double() - norm.running_mean.double() * gain
-        weight = (conv.weight.double() * gain[:, None, None, None]).float()
-        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", bias.float())
-        self.stride, self.padding = conv.stride, conv.padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
-
-
-@torch.no_grad()
-def fold(net: ResNet18) -> ResNet18:
-    """Return `net` with each BatchNorm folded into the convolution before it, in float64; for inference only.
-
-    The results agree with those of `net` in evaluation mode to about 1e-6 of their largest value.
-    """
-    from copy import deepcopy
-
-    net = deepcopy(net).eval()
-    net.conv1, net.bn1 = _Folded(net.conv1, net.bn1), nn.Identity()
-    for layer in (net.layer1, net.layer2, net.layer3, net.layer4):
-        for block in layer:
-            block.conv1, block.bn1 = _Folded(block.conv1, block.bn1), nn.Identity()
-            block.conv2, block.bn2 = _Folded(block.conv2, block.bn2), nn.Identity()
-            if block.downsample is not None:
-                block.downsample = _Folded(*block.downsample)
-    return net.requires_grad_(False)
-
-
-@lru_cache(maxsize=2)
-def folded(weights: Weights) -> ResNet18:
-    """Return `fold(load(weights))`, kept for the next call with the same digest."""
-    return fold(load(weights))
