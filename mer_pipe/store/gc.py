@@ -56,6 +56,7 @@ def collect(root: str | Path, garbage: Garbage) -> int:
 
 def _leftovers(root: Path) -> Iterator[Path]:
     yield from sorted((root / "damaged").glob("*.npz"))
+    yield from sorted((root / "at_work").glob("*"))
     for folder in ("entries", "journal", "digests"):
         yield from (p for p in sorted((root / folder).rglob(".*.tmp")) if is_abandoned(p))
 

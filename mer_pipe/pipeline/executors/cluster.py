@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started, Suspected
@@ -41,13 +43,8 @@ class Cluster:
         self.timeout = timeout
 
     def __call__(self, jobs: Iterable[Job], tell: Observer) -> Iterator[Settled | Failed]:
-        at: dict[str, str] = {}
-
         def listen(event: tuple[float, dict[str, Any]]) -> None:
-            told = _TOLD[event[1]["kind"]](**event[1]["told"])
-            if isinstance(told, Started):
-                at[told.sample] = told.node
-            tell(told)
+            tell(_TOLD[event[1]["kind"]](**event[1]["told"]))
 
         with self._client() as client:
             client.subscribe_topic(TOPIC, listen)
@@ -56,22 +53,23 @@ class Cluster:
             for job, outcome in _settle(client, jobs, width):
                 if outcome is None:
                     suspects.append(job)
-                    tell(Suspected(job.sample.id, at.get(job.sample.id, "")))
+                    tell(Suspected(job.sample.id, _last_stage(job)))
                     continue
                 tell(outcome)
                 yield outcome
             for suspect in suspects:
                 for _, outcome in _settle(client, [suspect], 1):
                     if outcome is None:
-                        outcome = self._died(suspect.sample.id, at.get(suspect.sample.id, ""))
+                        outcome = self._died(suspect)
+                        _crumb(suspect).unlink(missing_ok=True)
                     tell(outcome)
                     yield outcome
 
-    def _died(self, sample: str, stage: str) -> Failed:
+    def _died(self, job: Job) -> Failed:
         limit = f" (limit {self.memory / 2**30:.1f} GiB)" if self.memory else ""
         return Failed(
-            sample,
-            stage,
+            job.sample.id,
+            _last_stage(job),
             f"the worker process died twice on this clip: killed, or out of memory{limit}",
             "give workers more memory with fewer --workers, then run the same command",
         )
@@ -145,8 +143,26 @@ def _remote(job: Job) -> Settled | Failed:
     from distributed import get_worker
 
     worker = get_worker()
+    crumb = _crumb(job)
+    crumb.parent.mkdir(parents=True, exist_ok=True)
 
     def tell(event: Any) -> None:
+        if isinstance(event, Started):
+            crumb.write_text(event.node)
         worker.log_event(TOPIC, {"kind": type(event).__name__, "told": asdict(event)})
 
-    return run(job, tell)
+    outcome = run(job, tell)
+    crumb.unlink(missing_ok=True)
+    return outcome
+
+
+def _crumb(job: Job) -> Path:
+    """The file that tells at which stage a worker died: a message in flight would die with it."""
+    return job.cache / "at_work" / hashlib.sha256(job.sample.id.encode()).hexdigest()[:32]
+
+
+def _last_stage(job: Job) -> str:
+    try:
+        return _crumb(job).read_text()
+    except OSError:
+        return ""
