@@ -44,29 +44,24 @@ def taps(across, down, start, cover, size):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def resample(region, x0, y0, wx, wy, out):
-    """Weighted sums of `region` (h, w, 4) float32 at taps x0.., y0.. into `out` (size, size, 3) uint8, rounded.
-
-    The fourth channel is padding: four float32 fill one vector register, and the sums of a pixel run in it together.
-    """
+    """Weighted sums of `region` (h, w, 3) float32 at taps x0.., y0.. into `out` (size, size, 3) uint8, rounded."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             x, y = np.uint32(x0[i, j]), np.uint32(y0[i, j])
-            r = g = b = a = _ZERO
+            r = g = b = _ZERO
             for v in range(wy.shape[2]):
                 row = y + np.uint32(v)
-                rr = rg = rb = ra = _ZERO
+                rr = rg = rb = _ZERO
                 for u in range(wx.shape[2]):
                     column = x + np.uint32(u)
                     w = wx[i, j, u]
                     rr += w * region[row, column, 0]
                     rg += w * region[row, column, 1]
                     rb += w * region[row, column, 2]
-                    ra += w * region[row, column, 3]
                 w = wy[i, j, v]
                 r += w * rr
                 g += w * rg
                 b += w * rb
-                a += w * ra
             out[i, j, 0] = np.uint8(min(max(r, _ZERO), _TOP) + _HALF)
             out[i, j, 1] = np.uint8(min(max(g, _ZERO), _TOP) + _HALF)
             out[i, j, 2] = np.uint8(min(max(b, _ZERO), _TOP) + _HALF)

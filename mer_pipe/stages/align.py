@@ -10,39 +10,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from mer_pipe.types import ArraySpec, ClipError, RecipeError, Stage, Weights
+from mer_pipe.stages.geometry import similarity
+from mer_pipe.types import ArraySpec, RecipeError, Stage, Weights
 
 TRANSFORM = ArraySpec(
     ("row", "column"), "float64", "1", shape=(2, 3), about="raw px (x, y, 1) to the face square (x, y)"
 )
-
-
-def similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The rotation, uniform scale and shift that carry `points` onto `targets` with the least squared error.
-
-    Closed form on complex numbers (Umeyama 1991 without reflection); exact for two points.
-
-    Parameters
-    ----------
-    points, targets : (n, 2) x, y; n >= 2.
-
-    Returns
-    -------
-    (2, 3) float64: target = A @ (x, y, 1).
-
-    Raises
-    ------
-    ClipError : all points coincide.
-    """
-    z = np.asarray(points, np.float64) @ (1, 1j)
-    w = np.asarray(targets, np.float64) @ (1, 1j)
-    z0, w0 = z.mean(), w.mean()
-    spread = float(np.sum(np.abs(z - z0) ** 2))
-    if not np.isfinite(spread) or spread < 1e-12:
-        raise ClipError(f"the points to align by coincide: {np.asarray(points).tolist()}")
-    a = np.sum((w - w0) * np.conj(z - z0)) / spread
-    b = w0 - a * z0
-    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
 def eye_targets(eye_distance: float = 0.32, eye_height: float = 0.34) -> np.ndarray:
@@ -106,6 +79,34 @@ class AlignLandmarks(Stage):
         landmarks = landmarks_68(frame, self.model)
         targets = eye_targets(self.eye_distance * ANCHOR_SPREAD[self.points], self.eye_height)
         return {"transform": similarity(anchors(landmarks, self.points), targets), "landmarks": landmarks}
+
+
+@dataclass(frozen=True)
+class AlignCascade(Stage):
+    """The face square by eye centres from a face cascade and gradients: no model file, the same result everywhere.
+
+    eye_distance, eye_height : as for `AlignLandmarks`.
+    """
+
+    name: ClassVar[str] = "align_cascade"
+    version: ClassVar[int] = 1
+
+    eye_distance: float = 0.32
+    eye_height: float = 0.34
+
+    def __post_init__(self) -> None:
+        _check_square(self.eye_distance, self.eye_height)
+
+    @property
+    def returns(self) -> dict[str, ArraySpec]:
+        about = "eye centres of the onset frame, the picture's left one first"
+        return {"transform": TRANSFORM, "eyes": ArraySpec(("eye", "xy"), "float32", "px", shape=(2, 2), about=about)}
+
+    def __call__(self, *, frame: np.ndarray) -> dict[str, np.ndarray]:
+        from mer_pipe.stages.eyes import find_eyes
+
+        eyes = find_eyes(frame)
+        return {"transform": similarity(eyes, eye_targets(self.eye_distance, self.eye_height)), "eyes": eyes}
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from mer_pipe.stages.geometry import inverse
 from mer_pipe.types import ArraySpec, ClipError, RecipeError, Stage
 
 
@@ -40,13 +42,12 @@ def crop(frames: np.ndarray | Sequence[np.ndarray], transform: np.ndarray, size:
     to_raw = _raw_from_output(transform, size)
     _check_overlap(to_raw, size, frames[0].shape)
     # Raw pixels that one output pixel covers along raw x and raw y: equal for a similarity, two values for a stretch.
-    (x0, wx), (y0, wy) = (taps(*row, max(1.0, float(np.hypot(*row[:2]))), size) for row in to_raw)
+    (x0, wx), (y0, wy) = (taps(*row, max(1.0, math.sqrt(row[0] ** 2 + row[1] ** 2)), size) for row in to_raw.tolist())
     left, top = x0.min(), y0.min()
     right, bottom = x0.max() + wx.shape[2], y0.max() + wy.shape[2]
-    region = np.zeros((bottom - top, right - left, 4), np.float32)
     out = np.empty((len(frames), size, size, 3), np.uint8)
     for frame, image in zip(frames, out, strict=True):
-        region[..., :3] = _bordered(frame, left, top, right, bottom)
+        region = _bordered(frame, left, top, right, bottom).astype(np.float32)
         resample(region, x0 - left, y0 - top, wx, wy, image)
     return out
 
@@ -97,15 +98,9 @@ def _checked(frames: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def _raw_from_output(transform: np.ndarray, size: int) -> np.ndarray:
     """(2, 3): output pixel (column, row) to raw (x, y)."""
-    transform = np.asarray(transform, np.float64)
-    if transform.shape != (2, 3) or not np.isfinite(transform).all():
-        raise ClipError(f"transform of shape {transform.shape} is not six finite numbers (2, 3)")
-    linear = transform[:, :2]
-    if np.linalg.cond(linear) > 1e6:
-        raise ClipError(f"transform cannot be inverted: {linear.tolist()}")
-    inverse = np.linalg.inv(linear)
-    offset = inverse @ (np.full(2, 0.5 / size) - transform[:, 2])
-    return np.column_stack([inverse / size, offset])
+    (a, b, u), (c, d, v) = inverse(transform).tolist()
+    half = 0.5 / size
+    return np.array([[a / size, b / size, u + (a + b) * half], [c / size, d / size, v + (c + d) * half]])
 
 
 def _check_overlap(to_raw: np.ndarray, size: int, shape: tuple[int, ...]) -> None:
