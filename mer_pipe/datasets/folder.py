@@ -7,11 +7,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from mer_pipe.datasets.sheets import Sheet, read_sheet, suggest
+from mer_pipe.datasets.sheets import Row, Sheet, read_sheet, suggest
 from mer_pipe.datasets.tree import frame_folder, safe
 from mer_pipe.types import ClipError, DatasetError, Excluded, Frames, Listing, Sample
 
@@ -123,14 +123,11 @@ def _discover(root: Path) -> list[_Found]:
         named.append(_Found(path, "/".join(parts), video, subject, "__".join(safe(part) for part in rest)))
     often = Counter((f.subject, f.clip) for f in named)
     # Names that fall together (a.mp4 beside a.avi) take a mark from the path, which further files cannot change.
-    return [
-        f
-        if often[f.subject, f.clip] == 1
-        else _Found(
-            f.path, f.relative, f.video, f.subject, f"{f.clip}~{hashlib.sha256(f.relative.encode()).hexdigest()[:6]}"
-        )
-        for f in named
-    ]
+    return [f if often[f.subject, f.clip] == 1 else replace(f, clip=f"{f.clip}~{_mark_of(f.relative)}") for f in named]
+
+
+def _mark_of(relative: str) -> str:
+    return hashlib.sha256(relative.encode("utf-8", "surrogateescape")).hexdigest()[:6]
 
 
 def _table(root: Path, annotations: str | os.PathLike[str] | None) -> Sheet | None:
@@ -155,36 +152,38 @@ def _pair(clips: list[_Found], table: Sheet | None, excluded: list[Excluded]) ->
             keys.add(os.path.splitext(found.relative)[0])
         for key in keys:
             by_name.setdefault(key, []).append(found)
-    rows_of = Counter(row.cells["clip"] for row in table.rows)
-    pairs, seen = [], set()
+    pairs: list[tuple[_Found, Row]] = []
     for row in table.rows:
         wanted = row.cells["clip"].replace("\\", "/").removeprefix("./")
         near = by_name.get(wanted, [])
-        if len(near) != 1:
-            what = (
-                f"several files could be it: {', '.join(f.relative for f in near)}" if near else "no such clip is there"
-            )
-            excluded.append(
-                Excluded(
-                    f"folder/{safe(row.cells.get('subject', '')) if row.cells.get('subject') else UNKNOWN_SUBJECT}/"
-                    f"{safe(wanted)}~row{row.number}",
-                    f"row {row.number} of {table.name} names {wanted!r}: {what}",
-                    "Name the clip by its path below the root.",
-                )
-            )
+        if len(near) == 1:
+            pairs.append((near[0], row))
             continue
-        found = near[0]
-        seen.add(found.relative)
-        if rows_of[row.cells["clip"]] > 1:
-            mark = row.cells.get("onset") or "start"
-            found = _Found(found.path, found.relative, found.video, found.subject, f"{found.clip}~{safe(mark)}")
-        pairs.append((found, {**row.cells, "row": str(row.number)}))
+        subject = safe(row.cells["subject"]) if row.cells.get("subject") else UNKNOWN_SUBJECT
+        what = f"several files could be it: {', '.join(f.relative for f in near)}" if near else "no such clip is there"
+        excluded.append(
+            Excluded(
+                f"folder/{subject}/{safe(wanted)}~row{row.number}",
+                f"row {row.number} of {table.name} names {wanted!r}: {what}",
+                "Name the clip by its path below the root.",
+            )
+        )
+    rows_of = Counter(found.relative for found, _ in pairs)
     for found in clips:
-        if found.relative not in seen:
+        if found.relative not in rows_of:
             excluded.append(
                 Excluded(f"folder/{found.subject}/{found.clip}", f"{table.name} does not list it", "Add a row for it.")
             )
-    return pairs
+    # Several expressions in one file: the onset tells them apart.
+    return [
+        (
+            replace(found, clip=f"{found.clip}~{safe(row.cells.get('onset') or 'start')}")
+            if rows_of[found.relative] > 1
+            else found,
+            {**row.cells, "row": str(row.number)},
+        )
+        for found, row in pairs
+    ]
 
 
 def _sample(

@@ -49,12 +49,7 @@ def load(frames: Frames, positions: Sequence[int]) -> list[np.ndarray]:
     decoded = {p: _load_image(frames.files[p]) for p in sorted(set(positions))}
     first = min(decoded)
     for p, image in decoded.items():
-        if image.shape != decoded[first].shape:
-            raise ClipError(
-                f"{_short(frames.files[p])} is {_size(image)}, but {_short(frames.files[first])} of the same clip "
-                f"is {_size(decoded[first])}",
-                "Export the clip again with one frame size.",
-            )
+        _require_same_size(image, _short(frames.files[p]), decoded[first], _short(frames.files[first]))
     return [decoded[p] for p in positions]
 
 
@@ -95,23 +90,27 @@ def probe_video(path: str | os.PathLike[str]) -> tuple[int, float]:
 
 def each(frames: Frames) -> Iterator[np.ndarray]:
     """Decode all frames of a clip one after another, as `load` does, holding one at a time."""
-    if not frames.video:
-        for path in frames.files:
-            yield _load_image(path)
-        return
-    for _, image in _walk(frames.files[0], set(frames.numbers)):
+    first = None
+    for name, image in _named(frames):
+        first = first or (image, name)
+        _require_same_size(image, name, *first)
         yield image
+
+
+def _named(frames: Frames) -> Iterator[tuple[str, np.ndarray]]:
+    if frames.video:
+        for index, image in _walk(frames.files[0], set(frames.numbers)):
+            yield f"frame {index} of {_short(frames.files[0])}", image
+    else:
+        for path in frames.files:
+            yield _short(path), _load_image(path)
 
 
 def _load_video(path: str, indexes: list[int]) -> list[np.ndarray]:
     decoded = dict(_walk(path, set(indexes)))
     first = min(decoded)
     for index, image in decoded.items():
-        if image.shape != decoded[first].shape:
-            raise ClipError(
-                f"frame {index} of {_short(path)} is {_size(image)}, but frame {first} is {_size(decoded[first])}",
-                "Write the video anew with one frame size.",
-            )
+        _require_same_size(image, f"frame {index} of {_short(path)}", decoded[first], f"frame {first}")
     return [decoded[i] for i in indexes]
 
 
@@ -216,6 +215,14 @@ def _short(path: str) -> str:
     """The file as messages name it: with its folder, without the rest of the user's disk."""
     path = Path(path)
     return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
+
+
+def _require_same_size(image: np.ndarray, name: str, first: np.ndarray, first_name: str) -> None:
+    if image.shape != first.shape:
+        raise ClipError(
+            f"{name} is {_size(image)}, but {first_name} of the same clip is {_size(first)}",
+            "Export the clip again with one frame size.",
+        )
 
 
 def _size(image: np.ndarray) -> str:
