@@ -150,7 +150,7 @@ def _paint(linear, masks, person: Look, u, v, scale: float, rng: np.random.Gener
     skin, hair = masks["skin"], masks["hair"]
     rest = np.clip(1 - skin - hair, 0, 1)
     # Teeth become lip where the mouth is closed.
-    teeth = masks["mouth"] * np.clip(grey / 0.25, 0, 1) * (1 - person.smile)
+    teeth = masks["mouth"] * np.clip(grey / 0.25, 0, 1) * np.clip((0.6 - person.smile) / 0.25, 0, 1)
     lip = np.array([0.30, 0.10, 0.085])
     linear = linear * (1 - teeth) + lip * (0.75 + 0.5 * grey) * teeth
     relief = np.maximum(grey, 1e-3) / np.maximum(smooth(grey, 1.6 * scale), 1e-3)
