@@ -95,9 +95,6 @@ def build(
             f"no clip could be built: {len(failed)} failed, {len(plan.excluded)} are excluded",
             f"the first failure is: {first}" if first else "see mer-pipe datasets show for why",
         )
-    for clip in clips:
-        if not clip.missing:
-            _remember(journal, clip)
     facts = {
         **facts,
         "contents": plan.contents(without=failed),
@@ -106,6 +103,8 @@ def build(
     }
     changed = not _is_current(store, facts)
     if changed:
+        for clip in clips:
+            _remember(journal, clip)
         rows = [_row(clip) for clip in clips]
         reader = _Reader(Cache(cache), clips, cache, load, tell)
         publish(store, rows, list(_arrays(clips)), facts, reader, lambda done, total: tell(Publishing(done, total)))

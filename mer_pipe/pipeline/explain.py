@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mer_pipe.pipeline.graph import Cell, CellSource, FrameSource, Graph
+from mer_pipe.pipeline.graph import Cell, FrameSource, Graph, Source, StackSource
 
 
 def reasons(
@@ -61,13 +61,13 @@ def _changes(graph: Graph, cell: Cell, old: Mapping[str, Any], last: Mapping[str
     return list(dict.fromkeys(found))
 
 
-def _input_change(graph: Graph, key: str, source: Any, last: Mapping[str, str]) -> str:
+def _input_change(graph: Graph, key: str, source: Source, last: Mapping[str, str]) -> str:
     """Name the cause if it is at hand (another frame), else the cell that changed, which has a reason of its own."""
     if isinstance(source, FrameSource):
         number = graph.sample.frames.numbers[source.position]
         return f"{key} is frame {number} now, or that frame's bytes changed"
-    sources: tuple[CellSource, ...] = source if isinstance(source, tuple) else (source,)
-    read = [graph.cells[one.key] for one in sources]
+    items = source.items if isinstance(source, StackSource) else (source,)
+    read = [graph.cells[one.key] for one in items]
     changed = [cell.name for cell in read if last.get(cell.name) != cell.key]
     if not changed:  # the values are the old ones, but others of them are read
         return (

@@ -12,9 +12,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from mer_pipe.types import ArraySpec, Sample, Stage
+
+At = tuple[float, ...]
+"""Coordinates of a cell, in the order of its node's `over`."""
 
 FORMAT = 1
 """Raised when documents or entries change their form: every key changes with it."""
@@ -95,7 +98,7 @@ class Product:
     group, name : where it lies in the store.
     node, output : what fills it.
     leading : axes between ``sample`` and the output's own, with their coordinate values, the same for every clip.
-    at : for this clip, the cells' coordinates in C order of `leading`, one tuple a cell.
+    at : for this clip, the cells' coordinates in C order of `leading`.
     dtype : dtype in the store; None keeps the output's.
     systems : the published systems that read it.
     about : one line for the reader of the store.
@@ -106,7 +109,7 @@ class Product:
     node: str
     output: str
     leading: Mapping[str, tuple[float | str, ...]]
-    at: tuple[tuple[float, ...], ...]
+    at: tuple[At, ...]
     dtype: str | None = None
     systems: tuple[str, ...] = ()
     about: str = ""
@@ -116,16 +119,14 @@ class Product:
         return f"{self.group}/{self.name}"
 
 
-@dataclass(frozen=True)
-class FrameSource:
+class FrameSource(NamedTuple):
     """A raw frame that a cell reads: its position in the clip and the digest of its bytes."""
 
     position: int
     digest: str
 
 
-@dataclass(frozen=True)
-class CellSource:
+class CellSource(NamedTuple):
     """An output of another cell that a cell reads, whole or one row of it."""
 
     key: str
@@ -133,18 +134,23 @@ class CellSource:
     row: int | None = None
 
 
-Source = FrameSource | CellSource | tuple[CellSource, ...]
+class StackSource(NamedTuple):
+    """Outputs of several cells that a cell reads as one array, in the order of its leading axis."""
+
+    items: tuple[CellSource, ...]
 
 
-@dataclass(frozen=True)
-class Cell:
+Source = FrameSource | CellSource | StackSource
+
+
+class Cell(NamedTuple):
     """One value of a node: its coordinates, its key, the document behind the key, and what it is made from."""
 
     node: Node
-    at: tuple[float, ...]
+    at: At
     key: str
     text: str
-    sources: Mapping[str, Source]
+    sources: dict[str, Source]
 
     @property
     def name(self) -> str:
@@ -158,9 +164,10 @@ class Cell:
 
     def input_keys(self) -> Iterator[str]:
         for source in self.sources.values():
-            for one in source if isinstance(source, tuple) else (source,):
-                if isinstance(one, CellSource):
-                    yield one.key
+            if type(source) is CellSource:
+                yield source.key
+            elif type(source) is StackSource:
+                yield from (item.key for item in source.items)
 
 
 class Graph:
@@ -188,19 +195,20 @@ class Graph:
                 raise ValueError(f"two nodes are called {node.name}")
             self.nodes[node.name] = node
         self._digests = digests
-        self._frozen = {name: _FrozenNode(node) for name, node in self.nodes.items()}
-        self._made: dict[tuple[str, tuple[float, ...]], Cell] = {}
+        self._made: dict[str, dict[At, Cell]] = {}
+        for node in self.nodes.values():
+            self._made[node.name] = {}
+        self._make(self._demanded())
 
     @cached_property
     def targets(self) -> dict[str, tuple[Cell, ...]]:
         """For each product's path, its cells in C order of the leading axes."""
-        return {p.path: tuple(self.cell(p.node, at) for at in p.at) for p in self.products}
+        return {p.path: tuple(self._made[p.node][at] for at in p.at) for p in self.products}
 
     @cached_property
     def cells(self) -> dict[str, Cell]:
         """All cells that the products need, by key, inputs before those that read them."""
-        self.targets  # noqa: B018  walking the targets makes every cell
-        return {cell.key: cell for cell in self._made.values()}
+        return {cell.key: cell for made in self._made.values() for cell in made.values()}
 
     def needed(self, has: Callable[[str], bool]) -> dict[str, Cell]:
         """The cells to make, inputs first, when `has` tells which keys are there.
@@ -223,63 +231,116 @@ class Graph:
     def spec(self, product: Product) -> ArraySpec:
         return self.nodes[product.node].stage.returns[product.output]
 
-    def cell(self, name: str, at: tuple[float, ...]) -> Cell:
-        """The cell of node `name` at coordinates `at`, made with all that it reads."""
-        found = self._made.get((name, at))
-        if found is not None:
-            return found
-        frozen = self._frozen[name]
-        node = frozen.node
-        coordinates = dict(zip(node.over, at, strict=True))
-        for coordinate, value in coordinates.items():
-            if value not in frozen.allowed[coordinate]:
-                raise ValueError(f"{name} is not wired at {coordinate}={value:g}")
-        sources = {key: self._resolve(wanted, coordinates) for key, wanted in node.inputs.items()}
-        text = frozen.text(coordinates, sources)
-        cell = Cell(node, at, digest(text), text, sources)
-        self._made[name, at] = cell
-        return cell
+    def cell(self, name: str, at: At = ()) -> Cell:
+        """The cell of node `name` at coordinates `at`; KeyError when no product needs it."""
+        return self._made[name][at]
 
-    def _resolve(self, wanted: Input, coordinates: Mapping[str, float]) -> Source:
+    def _demanded(self) -> dict[str, dict[At, None]]:
+        """Which coordinates of each node are needed: from the products back to the first nodes."""
+        demanded: dict[str, dict[At, None]] = {name: {} for name in self.nodes}
+        for product in self.products:
+            demanded[product.node].update(dict.fromkeys(product.at))
+        for node in reversed(self.nodes.values()):
+            ats = demanded[node.name]
+            if not ats:
+                continue
+            for axis, (coordinate, allowed) in enumerate(node.over.items()):
+                strange = {at[axis] for at in ats} - set(allowed)
+                if strange:
+                    raise ValueError(f"{node.name} is not wired at {coordinate}={sorted(strange)}")
+            for wanted in node.inputs.values():
+                if isinstance(wanted, Stack):
+                    demanded[wanted.node].update(dict.fromkeys((value,) for value in wanted.values))
+                elif isinstance(wanted, Row):
+                    demanded[wanted.node][()] = None
+                elif isinstance(wanted, Value):
+                    select = self._selector(node, wanted)
+                    demanded[wanted.node].update(dict.fromkeys(map(select, ats)))
+        return demanded
+
+    def _make(self, demanded: Mapping[str, Iterable[At]]) -> None:
+        """Keys of all demanded cells, node by node; a plan makes 100,000 of them, so what is constant is written once."""
+        for node in self.nodes.values():
+            made = self._made[node.name]
+            writer = _Writer(node)
+            getters = [(name, self._getter(node, node.inputs[name])) for name in sorted(node.inputs)]
+            for at in demanded[node.name]:
+                sources = {name: get(at) for name, get in getters}
+                text = writer.text(at, sources)
+                made[at] = Cell(node, at, digest(text), text, sources)
+
+    def _getter(self, node: Node, wanted: Input) -> Callable[[At], Source]:
+        """A function from a cell's coordinates to what the cell reads; one that always gives the same when it can."""
         if isinstance(wanted, Frame):
-            position = int(coordinates["frame"]) if wanted.position is None else wanted.position
-            return FrameSource(position, self._digests(position))
+            if wanted.position is None:
+                axis = list(node.over).index("frame")
+                return lambda at: FrameSource(int(at[axis]), self._digests(int(at[axis])))
+            return _once(lambda: FrameSource(wanted.position, self._digests(wanted.position)))
+        made, output = self._made[wanted.node], wanted.output
         if isinstance(wanted, Stack):
-            return tuple(CellSource(self.cell(wanted.node, (v,)).key, wanted.output) for v in wanted.values)
+            return _once(lambda: StackSource(tuple(CellSource(made[v,].key, output) for v in wanted.values)))
         if isinstance(wanted, Row):
-            row = int(coordinates[wanted.row]) if isinstance(wanted.row, str) else wanted.row
-            return CellSource(self.cell(wanted.node, ()).key, wanted.output, row)
-        at = tuple(wanted.at[c] if c in wanted.at else coordinates[c] for c in self.nodes[wanted.node].over)
-        return CellSource(self.cell(wanted.node, at).key, wanted.output)
+            if isinstance(wanted.row, str):
+                axis = list(node.over).index(wanted.row)
+                return lambda at: CellSource(made[()].key, output, int(at[axis]))
+            return _once(lambda: CellSource(made[()].key, output, wanted.row))
+        select = self._selector(node, wanted)
+        if not set(self.nodes[wanted.node].over) - set(wanted.at):
+            return _once(lambda: CellSource(made[select(())].key, output))
+        return lambda at: CellSource(made[select(at)].key, output)
+
+    def _selector(self, node: Node, wanted: Value) -> Callable[[At], At]:
+        """A function from the coordinates of a cell of `node` to those of the cell that it reads."""
+        over = tuple(self.nodes[wanted.node].over)
+        if not wanted.at and over == tuple(node.over):
+            return lambda at: at
+        own = list(node.over)
+        picks = [(None, wanted.at[c]) if c in wanted.at else (own.index(c), 0.0) for c in over]
+        return lambda at: tuple(fixed if axis is None else at[axis] for axis, fixed in picks)
 
 
-class _FrozenNode:
-    """A node with the constant part of its cells' documents written once: planning makes 100,000 of them."""
+def _once(make: Callable[[], Source]) -> Callable[[At], Source]:
+    found: list[Source] = []
+
+    def get(at: At) -> Source:
+        if not found:
+            found.append(make())
+        return found[0]
+
+    return get
+
+
+class _Writer:
+    """Writes the documents of a node's cells."""
 
     def __init__(self, node: Node) -> None:
-        self.node = node
-        self.allowed = {coordinate: frozenset(values) for coordinate, values in node.over.items()}
         stage = node.stage
-        self._tail = (
-            f'"parameters":{canonical(stage.parameters())},"stage":{canonical(stage.name)},"version":{stage.version}}}'
-        )
         if stage.along is not None and stage.along not in node.over:
             raise ValueError(f"{node.name} is not wired over {stage.along}, which its stage maps")
+        self._along = stage.along
+        self._axis = 0 if stage.along is None else list(node.over).index(stage.along)
+        self._tail = f'}},"parameters":{canonical(stage.parameters())},"stage":{canonical(stage.name)},"version":{stage.version}}}'
+        self._last: dict[str, tuple[Source, str]] = {}
 
-    def text(self, coordinates: Mapping[str, float], sources: Mapping[str, Source]) -> str:
-        along = self.node.stage.along
-        at = f'"at":{{"{along}":{float(coordinates[along])!r}}},' if along else ""
-        inputs = ",".join(f'"{name}":{_source_text(sources[name])}' for name in sorted(sources))
-        return f'{{{at}"format":{FORMAT},"inputs":{{{inputs}}},{self._tail}'
+    def text(self, at: At, sources: Mapping[str, Source]) -> str:
+        """`sources` come in the order of their names: the text is canonical JSON."""
+        inputs = []
+        for name, source in sources.items():
+            last = self._last.get(name)
+            if last is None or last[0] is not source:
+                last = self._last[name] = source, f'"{name}":{_source_text(source)}'
+            inputs.append(last[1])
+        head = f'{{"at":{{"{self._along}":{float(at[self._axis])!r}}},' if self._along else "{"
+        return f'{head}"format":{FORMAT},"inputs":{{{",".join(inputs)}{self._tail}'
 
 
 def _source_text(source: Source) -> str:
-    if isinstance(source, tuple):
-        return f"[{','.join(_source_text(one) for one in source)}]"
-    if isinstance(source, FrameSource):
+    if type(source) is CellSource:
+        row = "" if source.row is None else f',"row":{source.row}'
+        return f'{{"key":"{source.key}","output":"{source.output}"{row}}}'
+    if type(source) is FrameSource:
         return f'{{"frame":"{source.digest}"}}'
-    row = "" if source.row is None else f',"row":{source.row}'
-    return f'{{"key":"{source.key}","output":"{source.output}"{row}}}'
+    return f"[{','.join(map(_source_text, source.items))}]"
 
 
 def calls(cells: Sequence[Cell]) -> Iterator[list[Cell]]:

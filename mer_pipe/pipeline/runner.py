@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started
-from mer_pipe.pipeline.graph import Cell, CellSource, FrameSource, Graph, Node, Product, calls
+from mer_pipe.pipeline.graph import Cell, CellSource, FrameSource, Graph, Node, Product, StackSource, calls
 from mer_pipe.store.cache import Cache, DamagedEntry
 from mer_pipe.types import ArraySpec, ClipError, Frames, MerError, ModelError, Sample, StoreError
 
@@ -136,8 +136,8 @@ class _Work:
                     inputs[name] = np.stack([read(source) for source in each])
             elif isinstance(first, FrameSource):
                 inputs[name] = self.load(self.graph.sample.frames, [first.position])[0]
-            elif isinstance(first, tuple):
-                inputs[name] = np.stack([read(source) for source in first])
+            elif isinstance(first, StackSource):
+                inputs[name] = np.stack([read(source) for source in first.items])
             else:
                 inputs[name] = read(first)
         return inputs
