@@ -81,6 +81,17 @@ def _weights(t):
     return s * s * s * sixth, inner[0], inner[1], t * t * t * sixth
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _value(spline, channel, y, x, a, b):
+    a0, a1, a2, a3 = a
+    return (
+        b[0] * _line(spline, channel, y, x, a0, a1, a2, a3)
+        + b[1] * _line(spline, channel, y + 1, x, a0, a1, a2, a3)
+        + b[2] * _line(spline, channel, y + 2, x, a0, a1, a2, a3)
+        + b[3] * _line(spline, channel, y + 3, x, a0, a1, a2, a3)
+    )
+
+
 @njit(cache=True, nogil=True)
 def sample(spline, image, positions):
     """`image` (y, x, c) uint8 at `positions` (y, x, 2), from its cubic B-spline.
@@ -103,14 +114,24 @@ def sample(spline, image, positions):
                 for channel in range(channels):
                     out[row, column, channel] = image[y0, x0, channel]
                 continue
-            a0, a1, a2, a3 = _weights(tx)
-            b0, b1, b2, b3 = _weights(ty)
+            a, b = _weights(tx), _weights(ty)
             for channel in range(channels):
-                value = (
-                    b0 * _line(spline, channel, y0, x0, a0, a1, a2, a3)
-                    + b1 * _line(spline, channel, y0 + 1, x0, a0, a1, a2, a3)
-                    + b2 * _line(spline, channel, y0 + 2, x0, a0, a1, a2, a3)
-                    + b3 * _line(spline, channel, y0 + 3, x0, a0, a1, a2, a3)
-                )
+                value = _value(spline, channel, y0, x0, a, b)
                 out[row, column, channel] = np.uint8(min(max(value + half, low), high))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def follow(spline, flow):
+    """Grey levels float32 (y, x) at x + flow(x), from the spline (1, y + 3, x + 3) that `sample` describes."""
+    height, width = flow.shape[0], flow.shape[1]
+    out = np.empty((height, width), np.float32)
+    low, right, bottom = np.float32(0.0), np.float32(width - 1), np.float32(height - 1)
+    for row in range(height):
+        for column in range(width):
+            x = min(max(np.float32(column) + flow[row, column, 0], low), right)
+            y = min(max(np.float32(row) + flow[row, column, 1], low), bottom)
+            x0, y0 = int(x), int(y)
+            a, b = _weights(np.float32(x - np.float32(x0))), _weights(np.float32(y - np.float32(y0)))
+            out[row, column] = _value(spline, 0, y0, x0, a, b)
     return out

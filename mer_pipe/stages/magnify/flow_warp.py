@@ -14,7 +14,12 @@ from mer_pipe.types import ArraySpec, RecipeError, Stage
 
 
 def flow_warp(
-    reference: np.ndarray, target: np.ndarray, af: Sequence[float], noise_floor: float = 0.03, window: float = 6.0
+    reference: np.ndarray,
+    target: np.ndarray,
+    af: Sequence[float],
+    noise_floor: float = 0.03,
+    window: float = 6.0,
+    finest: int = 0,
 ) -> np.ndarray:
     """`target` with its motion since `reference` multiplied by each factor: uint8 (af, y, x, c).
 
@@ -28,7 +33,7 @@ def flow_warp(
     ----------
     reference, target : uint8 (y, x, 1) or (y, x, 3).
     af : total displacement factors, >= 0, fractional or not.
-    noise_floor, window : how strongly motion that could be noise is held still (`motion.steadied`); 0 turns that off.
+    noise_floor, window, finest : how the motion is measured, see `motion.motion`.
 
     Raises
     ------
@@ -38,44 +43,29 @@ def flow_warp(
     check_pair(reference, target)
     factors = checked_factors(af)
     moving = [factor for factor in factors if factor != 1.0]
-    flow = motion(reference, target, noise_floor, window) if moving else None
+    flow = motion(reference, target, noise_floor, window, finest) if moving else None
     out = np.empty((len(factors), *target.shape), np.uint8)
     if flow is None or not flow.any():
         out[:] = target
         return out
 
     from mer_pipe.stages.magnify._warp_kernels import positions_in_target, sample
+    from mer_pipe.stages.magnify.spline import spline
 
-    spline, image = _spline(target), np.ascontiguousarray(target)
+    surface, image = spline(target), np.ascontiguousarray(target)
     for row, factor in zip(out, factors, strict=True):
-        row[:] = target if factor == 1.0 else sample(spline, image, positions_in_target(flow, factor))
+        row[:] = target if factor == 1.0 else sample(surface, image, positions_in_target(flow, factor))
     return out
 
 
-def _spline(image: np.ndarray) -> np.ndarray:
-    """Cubic B-spline coefficients of an image, float32 (c, y + 3, x + 3), the border mirrored."""
-    from scipy.ndimage import spline_filter
-
-    coefficients = [
-        spline_filter(image[..., c].astype(np.float64), order=3, mode="mirror") for c in range(image.shape[2])
-    ]
-    height, width = image.shape[:2]
-    grow = ((1, 2) if height > 1 else (0, 0), (1, 2) if width > 1 else (0, 0))
-    padded = np.stack([np.pad(plane, grow, mode="reflect") for plane in coefficients])
-    if height == 1:
-        padded = np.repeat(padded, 4, axis=1)
-    if width == 1:
-        padded = np.repeat(padded, 4, axis=2)
-    return np.ascontiguousarray(padded, np.float32)
-
-
-def check_noise_floor(noise_floor: float, window: float) -> None:
-    """Raise RecipeError unless the two parameters of `motion.steadied` can be used."""
-    if not 0.0 <= noise_floor < 100.0 or not 0.0 < window <= 100.0:
-        raise RecipeError(
-            f"noise_floor {noise_floor} and window {window} are outside 0..100 (window above 0)",
-            "leave them at 0.03 and 6",
-        )
+def check_motion(noise_floor: float, window: float, finest: int) -> None:
+    """Raise RecipeError unless the parameters of `motion.motion` can be used."""
+    if not 0.0 <= noise_floor <= 100.0:
+        raise RecipeError(f"noise_floor {noise_floor} is outside 0..100", "leave it at 0.03, or give 0 to turn it off")
+    if not 0.5 <= window <= 100.0:
+        raise RecipeError(f"window {window} px is outside 0.5..100", "leave it at 6")
+    if finest not in (0, 1, 2):
+        raise RecipeError(f"finest {finest} is not a pyramid level", "give 0 (full resolution), 1 (half) or 2")
 
 
 @dataclass(frozen=True)
@@ -88,9 +78,10 @@ class FlowWarp(Stage):
 
     noise_floor: float = 0.03
     window: float = 6.0
+    finest: int = 0
 
     def __post_init__(self) -> None:
-        check_noise_floor(self.noise_floor, self.window)
+        check_motion(self.noise_floor, self.window, self.finest)
 
     @property
     def returns(self) -> dict[str, ArraySpec]:
@@ -99,7 +90,7 @@ class FlowWarp(Stage):
         return {"image": ArraySpec(("y", "x", "channel"), "uint8", "grey level", 0, 255, about=about)}
 
     def __call__(self, *, reference: np.ndarray, target: np.ndarray, af: tuple[float, ...]) -> dict[str, np.ndarray]:
-        return {"image": flow_warp(reference, target, af, self.noise_floor, self.window)}
+        return {"image": flow_warp(reference, target, af, self.noise_floor, self.window, self.finest)}
 
 
 @dataclass(frozen=True)
@@ -112,10 +103,11 @@ class FlowWarpClip(Stage):
     af: float = 11.0
     noise_floor: float = 0.03
     window: float = 6.0
+    finest: int = 0
 
     def __post_init__(self) -> None:
         checked_factors((self.af,))
-        check_noise_floor(self.noise_floor, self.window)
+        check_motion(self.noise_floor, self.window, self.finest)
 
     @property
     def returns(self) -> dict[str, ArraySpec]:
@@ -127,5 +119,5 @@ class FlowWarpClip(Stage):
         check_clip(clip)
         out = np.empty_like(clip)
         for row, frame in zip(out, clip, strict=True):
-            row[:] = flow_warp(clip[0], frame, (self.af,), self.noise_floor, self.window)[0]
+            row[:] = flow_warp(clip[0], frame, (self.af,), self.noise_floor, self.window, self.finest)[0]
         return {"image": out}
