@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,7 +20,9 @@ _REACH = 16  # px: no gradient further away votes for an eye
 _LID = 0.03
 # Share of the gradients in the result, for the midpoint along and across the eyes' line, the distance and the roll. The
 # rest is the cascade's: it knows the middle of the face, which gaze does not move; gradients know the eyes' height.
+# Eyes whose votes stand out clearly (`_clarity` between the two values and above) leave it nothing.
 _SHARES = (0.3, 0.9, 0.4, 0.8)
+_CLEAR = (1.3, 1.5)
 
 
 def find_eyes(frame: np.ndarray) -> np.ndarray:
@@ -29,7 +32,8 @@ def find_eyes(frame: np.ndarray) -> np.ndarray:
        accepted window votes for an eye pair, and mean shift over a denser second scan gives the face's eye pair.
     2. In an upright view of that face, gradients vote for the centre of each eye (Timm & Barth 2011, weighted by
        darkness); pairs of peaks are weighed by their distance, level and place.
-    3. Both answers are fused: the middle mostly from the cascade, height and roll mostly from the gradients.
+    3. Both answers are fused: the middle mostly from the cascade, height and roll mostly from the gradients; all of it
+       from the gradients where both eyes stand out clearly.
 
     An eye centre is the middle of the lids, as in the 68-point convention; while the eye looks aside the pupil is not
     there. Integers or IEEE operations in a fixed order all the way, and the result is rounded to 1/64 px.
@@ -56,20 +60,41 @@ def find_eyes(frame: np.ndarray) -> np.ndarray:
             "Look at the frame: faces turned aside, tilted by more than 45 degrees or smaller than a tenth of the frame "
             "are not found. Try align.method=landmarks, or align.method=none for frames already cropped to the face.",
         )
-    pair = _fuse(pair, _pupils(frame, pair))
+    pupils = _pupils(frame, pair)
+    trust = min(max((_clarity(frame, pupils) - _CLEAR[0]) / (_CLEAR[1] - _CLEAR[0]), 0.0), 1.0)
+    pair = _fuse(pair, pupils, [share + (1 - share) * trust for share in _SHARES])
     return np.round(_ends(pair) * 64).astype(np.float32) / np.float32(64)
 
 
 def _pupils(frame: np.ndarray, pair: np.ndarray) -> np.ndarray:
     """The eye pair by gradient votes, in two rounds: the second looks from where the first arrived."""
     for near in (1.0, 0.5):
-        transform = similarity(_ends(pair), (_VIEW_EYES + 0.5) / _VIEW)
-        view = luma(crop([frame], transform, _VIEW)[0]).astype(np.float64)
+        view, transform = _upright(frame, pair)
         peaks = (_peaks(view, x, y, near) for x, y in _VIEW_EYES)
         left, right = apply(inverse(transform), (_best_pair(*peaks, near) + 0.5) / _VIEW)
         pair = np.concatenate([(left + right) / 2, right - left])
     x, y, dx, dy = pair.tolist()
     return np.array([x - _LID * dy, y + _LID * dx, dx, dy])
+
+
+def _upright(frame: np.ndarray, pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The view (float64) in which an eye pair lies at `_VIEW_EYES`, and the transform from px to its unit square."""
+    transform = similarity(_ends(pair), (_VIEW_EYES + 0.5) / _VIEW)
+    return luma(crop([frame], transform, _VIEW)[0]).astype(np.float64), transform
+
+
+def _clarity(frame: np.ndarray, pair: np.ndarray) -> float:
+    """How far the votes at the fainter eye exceed the upper quartile of the votes around it: 1.4 and more when clear."""
+    from mer_pipe.stages._gradients import gradient_votes
+
+    view = blur(_upright(frame, pair)[0], 1)
+    ratios = []
+    for x, y in _VIEW_EYES.astype(int).tolist():
+        # The pupil lies _LID above the pair, about one px here.
+        votes = gradient_votes(view, x - 14, y - 11, x + 15, y + 10, _REACH)
+        quartile = np.sort(votes, axis=None)[-(votes.size // 4)]
+        ratios.append(float(votes[7:14, 10:19].max()) / max(float(quartile), 1e-9))
+    return min(ratios)
 
 
 def _peaks(view: np.ndarray, x: float, y: float, near: float) -> list[tuple[float, float, float]]:
@@ -118,15 +143,15 @@ def _best_pair(left: list, right: list, near: float) -> np.ndarray:
     return np.array(max(itertools.product(left, right), key=value))[:, 1:]
 
 
-def _fuse(cascade: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """The eye pair between two, by `_SHARES`, in axes along and across the first one's line."""
+def _fuse(cascade: np.ndarray, gradients: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """The eye pair between two, by the second one's shares, in axes along and across the first one's line."""
     x, y, dx, dy = cascade.tolist()
     length2 = dx * dx + dy * dy
     mx, my, gx, gy = (gradients - (x, y, 0, 0)).tolist()
-    along, across = (mx * dx + my * dy) / length2 * _SHARES[0], (my * dx - mx * dy) / length2 * _SHARES[1]
+    along, across = (mx * dx + my * dy) / length2 * shares[0], (my * dx - mx * dy) / length2 * shares[1]
     stretch, turn = (gx * dx + gy * dy) / length2, (gy * dx - gx * dy) / length2
-    size = 1 + (math.sqrt(stretch * stretch + turn * turn) - 1) * _SHARES[2]
-    turn = turn / stretch * _SHARES[3]
+    size = 1 + (math.sqrt(stretch * stretch + turn * turn) - 1) * shares[2]
+    turn = turn / stretch * shares[3]
     c = size / math.sqrt(1 + turn * turn)
     s = turn * c
     return np.array([x + along * dx - across * dy, y + along * dy + across * dx, c * dx - s * dy, c * dy + s * dx])
