@@ -1,0 +1,181 @@
+"""The overview of a store, and the numbers of one clip, as a terminal shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mer_pipe.report.inspect import Overview, StoredArray
+
+MOST_MISSING = 20
+MOST_SUBJECTS = 12
+BAR = 20
+
+
+def overview_table(seen: Overview, libraries: bool) -> RenderableType:
+    """See `mer_pipe.report.inspect.render`."""
+    return Group(*_parts(seen, libraries))
+
+
+def clip_table(facts: Mapping[str, Any]) -> RenderableType:
+    """See `mer_pipe.report.inspect.render_clip`."""
+    told = Table.grid(padding=(0, 2))
+    told.add_column(style="dim", no_wrap=True)
+    told.add_column(overflow="fold")
+    for name, value in facts.items():
+        if name != "arrays" and value != "":
+            told.add_row(name, Text(_value(value)))
+    table = _plain_table("array", "axes", "type", "unit", "min", "mean", "max", right=("min", "mean", "max"))
+    for path, array in facts["arrays"].items():
+        axes = " × ".join(f"{dim} {size}" for dim, size in array["axes"].items()) or "one number"
+        numbers = (f"{array[which]:.4g}" for which in ("min", "mean", "max"))
+        units = array["units"] if array["units"] != "1" else ""
+        table.add_row(Text(path), Text(axes), Text(array["dtype"]), Text(units), *numbers)
+    return Group(told, Padding(table, (1, 0, 0, 0)))
+
+
+def human(size: float) -> str:
+    """A size in bytes for people: 999 B, 1.2 kB, 34 MB (powers of 1000)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        # 999.5 would be rounded to four digits, so it goes on to the next unit.
+        if size < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 99.5 else f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def _parts(seen: Overview, libraries: bool) -> Iterator[RenderableType]:
+    lost = len(seen.excluded) + len(seen.failed)
+    style = "bold green" if not lost else "bold yellow" if not seen.failed else "bold red"
+    verdict = f"{_count(seen.clips, 'clip')} usable, {len(seen.excluded)} excluded, {len(seen.failed)} failed"
+    repaired = f" ({seen.repaired} with repaired annotations)" if seen.repaired else ""
+    yield Text.assemble((verdict, style), repaired)
+    if seen.random_weights:
+        seed = seen.random_weights.partition(":")[2]
+        yield Text(
+            f"FEATURES ARE FROM RANDOM WEIGHTS (seed {seed}): good for trying things out, not for results. "
+            "Give a checkpoint with --set features.weights=FILE.",
+            style="bold white on red",
+        )
+    yield Padding(_facts(seen), (1, 0, 0, 0))
+    yield Padding(_arrays(seen), (1, 0, 0, 0))
+    yield Padding(_counts(seen), (1, 0, 0, 0))
+    if lost:
+        yield Padding(_missing(seen), (1, 0, 0, 0))
+    for note in seen.notes:
+        yield Text(f"note: {note}", style="dim")
+    if libraries:
+        table = _plain_table("made with", "version")
+        for name, version in {"mer-pipe": seen.mer_pipe, **seen.libraries}.items():
+            table.add_row(name, Text(version, style="dim" if version == "absent" else ""))
+        yield Padding(table, (1, 0, 0, 0))
+
+
+def _facts(seen: Overview) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("store", Text(f"{seen.path}  ({human(seen.bytes)}, format {seen.format_version})"))
+    table.add_row("database", Text(seen.database or "unnamed"))
+    table.add_row("recipe", Text(seen.recipe or "unnamed"))
+    if seen.differs is not None:
+        told = ", ".join(f"{name}={_value(value)}" for name, value in seen.differs.items())
+        table.add_row("differs", Text(told or "in nothing from the default recipe"))
+    for name, digest in seen.models.items():
+        table.add_row(name, Text(digest if digest.startswith("random:") else digest[:19] + "…"))
+    table.add_row("serves", Text(", ".join(seen.systems) or "no system"))
+    return table
+
+
+def _arrays(seen: Overview) -> Table:
+    table = _plain_table("array", "axes of one clip", "type", "unit", "size", "read by", right=("size",))
+    for array in seen.arrays:
+        everyone = len(array.systems) > 1 and set(array.systems) == set(seen.systems)
+        table.add_row(
+            Text(array.path),
+            Text(_axes(array)),
+            Text(array.dtype),
+            Text(array.units if array.units != "1" else ""),
+            Text(human(array.bytes)),
+            Text("all" if everyone else ", ".join(array.systems)),
+        )
+    return table
+
+
+def _axes(array: StoredArray) -> str:
+    parts = []
+    for dim, size in list(array.axes.items())[1:]:
+        values = array.grid.get(dim)
+        if dim == "af" and values:
+            parts.append(f"af {_range(values)} ({size})" if size > 1 else f"af {values[0]:g}")
+        elif dim == "mark" and values:
+            parts.append("|".join(values))
+        else:
+            parts.append(f"{dim} {size}")
+    return " × ".join(parts) or "one number"
+
+
+def _range(values: list) -> str:
+    return f"{values[0]:g}..{values[-1]:g}" if len(values) > 3 else ", ".join(f"{v:g}" for v in values)
+
+
+def _counts(seen: Overview) -> Table:
+    grid = Table.grid(padding=(0, 4))
+    classes = _plain_table("class", "clips", right=("clips",))
+    for name, count in seen.classes.items():
+        classes.add_row(Text(name) if name else Text("outside the class set", style="dim"), str(count))
+    subjects = _plain_table("subject", "clips", "", right=("clips",))
+    shown = list(seen.subjects.items())
+    most = max(seen.subjects.values(), default=1)
+    for name, count in shown[:MOST_SUBJECTS]:
+        subjects.add_row(Text(name), str(count), Text("▪" * round(BAR * count / most), style="cyan", no_wrap=True))
+    if len(shown) > MOST_SUBJECTS:
+        rest = shown[MOST_SUBJECTS:]
+        subjects.add_row(Text(f"and {len(rest)} more", style="dim"), str(sum(count for _, count in rest)), "")
+    grid.add_row(classes, subjects)
+    return grid
+
+
+def _missing(seen: Overview) -> Table:
+    table = _plain_table("not in the store", "why")
+    rows = [("failed", entry) for entry in seen.failed] + [("excluded", entry) for entry in seen.excluded]
+    for what, entry in rows[:MOST_MISSING]:
+        where = f"{what} in {entry['stage']}: " if entry["stage"] else f"{what}: "
+        why = Text.assemble((where, "red" if what == "failed" else "yellow"), entry["reason"])
+        if entry["fix"]:
+            why.append(f". {entry['fix']}", style="dim")
+        table.add_row(Text(entry["id"]), why)
+    if len(rows) > MOST_MISSING:
+        table.add_row(Text(f"and {len(rows) - MOST_MISSING} more", style="dim"), Text("--json lists all", style="dim"))
+    return table
+
+
+def _plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        if len(value) > 3 and all(isinstance(v, int | float) for v in value):
+            return f"{value[0]:g}..{value[-1]:g} ({len(value)})"
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k}: {_value(v)}" for k, v in value.items()) + "}"
+    return str(value)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
