@@ -18,20 +18,20 @@ import numpy as np
 from mer_pipe.types import ClipError, ModelError, Weights
 
 MESH_68: tuple[int, ...] = (
-    *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),  # 0-16 jaw
-    *(71, 63, 105, 66, 107),  # 17-21 brow on the picture's left
-    *(336, 296, 334, 293, 301),  # 22-26 brow on the picture's right
+    *(127, 93, 132, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 361, 323, 356),  # 0-16 jaw
+    *(46, 63, 105, 66, 107),  # 17-21 brow on the picture's left
+    *(336, 296, 334, 293, 276),  # 22-26 brow on the picture's right
     *(168, 197, 5, 4),  # 27-30 nose bridge
-    *(75, 97, 2, 326, 305),  # 31-35 nose base
+    *(240, 97, 2, 326, 460),  # 31-35 nose base
     *(33, 160, 158, 133, 153, 144),  # 36-41 eye on the picture's left: outer corner, upper lid, inner corner, lower lid
     *(362, 385, 387, 263, 373, 380),  # 42-47 eye on the picture's right: inner corner first
-    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # 48-59 outer lip
+    *(61, 40, 37, 0, 267, 270, 291, 405, 314, 17, 84, 181),  # 48-59 outer lip
     *(78, 82, 13, 312, 308, 317, 14, 87),  # 60-67 inner lip
 )
 """Mesh vertex for each of the 68 points of the iBUG 300-W convention. How it was chosen: docs/align.md."""
 
 _MOST_FACES = 8
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def landmarks_68(frame: np.ndarray, model: Weights) -> np.ndarray:
@@ -65,19 +65,44 @@ def landmarks_68(frame: np.ndarray, model: Weights) -> np.ndarray:
 
 
 def meshes(frame: np.ndarray, model: Weights) -> np.ndarray:
-    """All faces that MediaPipe finds in a frame: (faces, 478, 2) float64, x and y in px, pixel centres at integers."""
+    """All faces that MediaPipe finds in a frame: (faces, 478, 2) float64, x and y in px, pixel centres at integers.
+
+    MediaPipe looks at the whole frame in 128 x 128 px and so misses a face below about a sixth of a wide frame. A frame
+    in which it finds none is searched again in overlapping squares of its shorter side, then of half of it; the main
+    face found there is looked at once more in a square of its own, so that no edge of a square cuts it.
+    """
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise ClipError(f"the onset frame is {frame.dtype} of shape {frame.shape}, not uint8 of shape (H, W, 3)")
+    landmarker = _landmarker(model)
+    faces = _detect(landmarker, frame)
+    shorter = min(frame.shape[:2])
+    for side in (shorter, shorter // 2):
+        if len(faces) or side < 64:
+            return faces
+        steps = [np.linspace(0, n - side, max(1, -(-2 * (n - side) // side) + 1)) for n in frame.shape[:2]]
+        found = [_detect(landmarker, frame, int(x), int(y), side) for y in steps[0] for x in steps[1]]
+        faces = np.concatenate(found)
+        if len(faces):
+            face = faces[main_face(faces, frame.shape)]
+            low, high = face.min(0), face.max(0)
+            side = int(2 * (high - low).max())
+            x, y = np.maximum((low + high - side) / 2, 0).astype(int).tolist()
+            again = _detect(landmarker, frame, x, y, side)
+            faces = again if len(again) else face[None]
+    return faces
+
+
+def _detect(landmarker: Any, frame: np.ndarray, x: int = 0, y: int = 0, side: int | None = None) -> np.ndarray:
+    """The faces within a square of a frame (all of it by default): (faces, 478, 2) in px of the frame."""
     import mediapipe
 
-    landmarker = _landmarker(model)
-    picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(frame))
+    part = frame if side is None else frame[y : y + side, x : x + side]
+    picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(part))
     with _lock:
         found = landmarker.detect(picture).face_landmarks
-    height, width = frame.shape[:2]
-    # MediaPipe divides by the size with pixel edges at 0 and 1; ours has pixel centres at integers.
     points = np.array([[(point.x, point.y) for point in face] for face in found], np.float64).reshape(-1, 478, 2)
-    return points * (width, height) - 0.5
+    # MediaPipe divides by the size with pixel edges at 0 and 1; ours has pixel centres at integers.
+    return points * part.shape[1::-1] - 0.5 + (x, y)
 
 
 def main_face(faces: np.ndarray, shape: tuple[int, ...]) -> int:
@@ -111,7 +136,8 @@ def _load(digest: str, path: str | None, process: int) -> Any:
                     num_faces=_MOST_FACES,
                 )
             )
-            _detect_nothing(landmarker)
+            # Part of the graph starts, and logs, only with the first detection.
+            _detect(landmarker, np.zeros((64, 64, 3), np.uint8))
         except (ImportError, OSError) as error:
             raise ModelError(f"MediaPipe cannot start: {error}", _missing_library(error)) from None
         except (RuntimeError, ValueError) as error:
@@ -129,14 +155,6 @@ def _landmarker(model: Weights) -> Any:
     """One landmarker a process and model."""
     with _lock:
         return _load(model.digest, model.path, os.getpid())  # its thread does not survive a fork
-
-
-def _detect_nothing(landmarker: Any) -> None:
-    """A first detection: part of the graph starts, and logs, only then."""
-    import mediapipe
-
-    blank = np.zeros((64, 64, 3), np.uint8)
-    landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=blank))
 
 
 def _missing_library(error: Exception) -> str:
