@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
-from rich.padding import Padding
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_MISSING = 20
 MOST_SUBJECTS = 12
 BAR = 20
+RANGE = ("min", "mean", "max")
+WIDE = 104
 
 
 def overview_table(seen: Overview, libraries: bool) -> RenderableType:
@@ -33,13 +35,11 @@ def clip_table(facts: Mapping[str, Any]) -> RenderableType:
     for name, value in facts.items():
         if name != "arrays" and value != "":
             told.add_row(name, Text(_value(value)))
-    table = _plain_table("array", "axes", "type", "unit", "min", "mean", "max", right=("min", "mean", "max"))
-    for path, array in facts["arrays"].items():
-        axes = " × ".join(f"{dim} {size}" for dim, size in array["axes"].items()) or "one number"
-        numbers = (f"{array[which]:.4g}" for which in ("min", "mean", "max"))
-        units = array["units"] if array["units"] != "1" else ""
-        table.add_row(Text(path), Text(axes), Text(array["dtype"]), Text(units), *numbers)
-    return Group(told, Padding(table, (1, 0, 0, 0)))
+    rows = [
+        (path, _axes(array["axes"]), array["dtype"], array["units"], *(f"{array[which]:.4g}" for which in RANGE))
+        for path, array in facts["arrays"].items()
+    ]
+    return Group(told, "", _Arrays(rows, RANGE, RANGE))
 
 
 def human(size: float) -> str:
@@ -65,18 +65,18 @@ def _parts(seen: Overview, libraries: bool) -> Iterator[RenderableType]:
             "Give a checkpoint with --set features.weights=FILE.",
             style="bold white on red",
         )
-    yield Padding(_facts(seen), (1, 0, 0, 0))
-    yield Padding(_arrays(seen), (1, 0, 0, 0))
-    yield Padding(_counts(seen), (1, 0, 0, 0))
+    yield from ("", _facts(seen))
+    yield from ("", _Arrays([_array_row(array, seen) for array in seen.arrays], ("size", "read by"), ("size",)))
+    yield from ("", _counts(seen))
     if lost:
-        yield Padding(_missing(seen), (1, 0, 0, 0))
+        yield from ("", _missing(seen))
     for note in seen.notes:
         yield Text(f"note: {note}", style="dim")
     if libraries:
         table = _plain_table("made with", "version")
         for name, version in {"mer-pipe": seen.mer_pipe, **seen.libraries}.items():
             table.add_row(name, Text(version, style="dim" if version == "absent" else ""))
-        yield Padding(table, (1, 0, 0, 0))
+        yield from ("", table)
 
 
 def _facts(seen: Overview) -> Table:
@@ -95,36 +95,47 @@ def _facts(seen: Overview) -> Table:
     return table
 
 
-def _arrays(seen: Overview) -> Table:
-    table = _plain_table("array", "axes of one clip", "type", "unit", "size", "read by", right=("size",))
-    for array in seen.arrays:
-        everyone = len(array.systems) > 1 and set(array.systems) == set(seen.systems)
-        table.add_row(
-            Text(array.path),
-            Text(_axes(array)),
-            Text(array.dtype),
-            Text(array.units if array.units != "1" else ""),
-            Text(human(array.bytes)),
-            Text("all" if everyone else ", ".join(array.systems)),
-        )
-    return table
+@dataclass(frozen=True)
+class _Arrays:
+    """A table of arrays; a narrow terminal gets type and unit behind the axes.
+
+    Attributes
+    ----------
+    rows : for each array its path, axes, dtype, units, and a value for each further column.
+    more : the further columns; those in `right` are numbers.
+    """
+
+    rows: Sequence[tuple[str, ...]]
+    more: tuple[str, ...]
+    right: tuple[str, ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        narrow = options.max_width < WIDE
+        table = _plain_table("array", "axes", *(() if narrow else ("type", "unit")), *self.more, right=self.right)
+        for column in table.columns:
+            column.no_wrap = column.header != "axes"
+        for path, axes, dtype, units, *rest in self.rows:
+            units = units if units != "1" else ""
+            middle = [", ".join((axes, f"{dtype} {units}".strip()))] if narrow else [axes, dtype, units]
+            table.add_row(*(Text(cell) for cell in (path, *middle, *rest)))
+        yield table
 
 
-def _axes(array: StoredArray) -> str:
-    parts = []
-    for dim, size in list(array.axes.items())[1:]:
-        values = array.grid.get(dim)
-        if dim == "af" and values:
-            parts.append(f"af {_range(values)} ({size})" if size > 1 else f"af {values[0]:g}")
-        elif dim == "mark" and values:
-            parts.append("|".join(values))
-        else:
-            parts.append(f"{dim} {size}")
-    return " × ".join(parts) or "one number"
+def _array_row(array: StoredArray, seen: Overview) -> tuple[str, ...]:
+    axes = {dim: f"{size}" for dim, size in list(array.axes.items())[1:]}
+    axes |= {dim: _range(values) for dim, values in array.grid.items() if dim == "af"}
+    everyone = len(array.systems) > 1 and set(array.systems) == set(seen.systems)
+    readers = "all" if everyone else ", ".join(array.systems)
+    return array.path, _axes(axes), array.dtype, array.units, human(array.bytes), readers
+
+
+def _axes(axes: Mapping[str, Any]) -> str:
+    return " × ".join(f"{dim}={size}" for dim, size in axes.items()) or "one number"
 
 
 def _range(values: list) -> str:
-    return f"{values[0]:g}..{values[-1]:g}" if len(values) > 3 else ", ".join(f"{v:g}" for v in values)
+    shown = [f"{round(v, 2):g}" for v in values]
+    return f"{shown[0]}..{shown[-1]}({len(shown)})" if len(shown) > 3 else ",".join(shown)
 
 
 def _counts(seen: Overview) -> Table:

@@ -232,6 +232,19 @@ def test_sizes_are_told_in_three_digits(size, want):
     assert human(size) == want
 
 
+@pytest.mark.parametrize("width", [80, 160])
+def test_every_width_shows_whole_names_axes_types_and_units(store, width):
+    for shown in (text(render(overview(store)), width), text(render_clip(clip_facts(store, FIRST)), width)):
+        words = shown.split()
+        assert set(words) >= {*contents(), "y=112", "px/px"}
+        assert any(word.startswith("float32") for word in words)
+        assert max(map(len, shown.splitlines())) <= width
+
+
+def test_a_grid_of_afs_is_told_by_its_values(store):
+    assert "af=2,2.32,8 × y=112" in text(render(overview(store)))
+
+
 # One clip
 
 
