@@ -27,15 +27,15 @@ def flow(
     levels = [(_luma(source, presmooth), _luma(target, presmooth))]
     while min(levels[-1][0].shape) >= _SMALLEST:
         levels.append(tuple(_halved(image) for image in levels[-1]))
+    height, width = source.shape[:2]
+    memory = _aligned((height + 2) * 12 * _tvl1.stride_for(width))  # one for all levels: fresh pages cost time
     field = np.zeros((*levels[-1][0].shape, 2), np.float32)
     gain, bias = 1.0, 0.0
     for depth, (first, second) in reversed(list(enumerate(levels))):
         height, width = first.shape
-        field = _enlarged(field, height, width)
-        stride = -(-(width + 2) // 16) * 16
-        buffer = _aligned((height + 2) * 12 * stride)
-        planes = buffer.reshape(height + 2, 12, stride)[1:-1, :, :width]
-        planes[:, 0], planes[:, 1] = field[..., 0], field[..., 1]
+        stride = _tvl1.stride_for(width)
+        buffer, planes = _level(memory, height, width, stride)
+        planes[:, :2] = _enlarged(field, height, width).transpose(0, 2, 1)
         first = first.ravel()
         second = cv2.copyMakeBorder(second, 1, 2, 1, 2, cv2.BORDER_REPLICATE).ravel()
         step = 4 if depth == 0 else 1 + (depth == 1)
@@ -52,6 +52,15 @@ def flow(
                 planes[:, k] = cv2.medianBlur(np.ascontiguousarray(planes[:, k]), 5)
         field = np.stack([planes[:, 0], planes[:, 1]], axis=-1)
     return field
+
+
+def _level(memory: np.ndarray, height: int, width: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """The buffer of a level at the start of `memory`, the dual at zero, and its pixels as (y, plane, x)."""
+    buffer = memory[: (height + 2) * 12 * stride]
+    rows = buffer.reshape(height + 2, 12, stride)
+    rows[:-1, 4:8, :width] = 0
+    rows[:, 3:7, -1] = 0  # what the dual planes see to the left of column 0
+    return buffer, rows[1:-1, :, :width]
 
 
 def _luma(image: np.ndarray, presmooth: float) -> np.ndarray:
@@ -74,7 +83,7 @@ def _enlarged(field: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _aligned(size: int) -> np.ndarray:
-    """Zeros on a cache line's boundary."""
-    room = np.zeros(size + 16, np.float32)
+    """Memory from a cache line's boundary on."""
+    room = np.empty(size + 16, np.float32)
     start = -(room.ctypes.data // 4) % 16
     return room[start : start + size]

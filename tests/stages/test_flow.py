@@ -81,6 +81,25 @@ def test_any_size_gives_a_finite_flow_of_that_size(shape):
     assert np.isfinite(flow).all()
 
 
+def test_what_lay_in_memory_before_changes_nothing():
+    from mer_pipe.stages import _pyramid
+
+    rng = np.random.default_rng(1)
+    source, target = rng.integers(0, 256, (2, 70, 45, 3), dtype=np.uint8)
+    clean, fresh = tvl1(source, target), _pyramid._aligned
+    try:
+        _pyramid._aligned = lambda size: np.full(size, np.nan, np.float32)
+        assert np.array_equal(tvl1(source, target), clean)
+    finally:
+        _pyramid._aligned = fresh
+
+
+def test_a_wide_image_is_found_as_well():
+    wide = np.tile(photograph(0, 0), (1, 6, 1))
+    flow = tvl1(wide[:48, 2:602], wide[:48, :600])
+    assert error(flow[:, 30:80], 2, 0) < 0.05
+
+
 def test_odd_sizes_are_found_as_well():
     source, target = photograph(0, 0)[:93, :101], photograph(-1, -0.5)[:93, :101]
     assert error(tvl1(source, target), 1, 0.5) < 0.05
@@ -110,10 +129,9 @@ def reference_steps(planes: np.ndarray, steps: int, tau: float, sigma: float, at
     return u
 
 
-def level(height: int = 23, width: int = 30):
+def level(stride: int, height: int = 23, width: int = 30):
     """A buffer of `_tvl1` with a random data term, and its (12, y, x) planes."""
     rng = np.random.default_rng(5)
-    stride = -(-(width + 2) // 16) * 16
     buffer = np.zeros((height + 2) * 12 * stride, np.float32)
     planes = buffer.reshape(height + 2, 12, stride)[1:-1, :, :width].transpose(1, 0, 2)
     planes[8:10] = rng.normal(0, 5, (2, height, width))
@@ -125,20 +143,22 @@ def level(height: int = 23, width: int = 30):
 CONSTANTS = (0.4, 0.3125, 0.15, 0.03)
 
 
-def test_the_wavefront_solves_what_chambolle_and_pock_wrote():
+@pytest.mark.parametrize("stride", [32, 560])
+def test_the_wavefront_solves_what_chambolle_and_pock_wrote(stride):
     from mer_pipe.stages import _tvl1
 
-    buffer, planes, size = level()
+    buffer, planes, size = level(stride)
     expected = reference_steps(planes.astype(np.float64), 40, *CONSTANTS)
     _tvl1.solve(buffer, *size, 40, *map(np.float32, CONSTANTS))
     assert np.abs(expected).max() > 0.1
     assert np.abs(planes[:2] - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-def test_the_wavefront_is_one_sweep_after_the_other_to_the_bit():
+@pytest.mark.parametrize("stride", [32, 560])
+def test_the_wavefront_is_one_sweep_after_the_other_to_the_bit(stride):
     from mer_pipe.stages import _tvl1
 
-    (together, _, size), (apart, _, _) = level(), level()
+    (together, _, size), (apart, _, _) = level(stride), level(stride)
     _tvl1.solve(together, *size, 12, *map(np.float32, CONSTANTS))
     for _ in range(12):
         _tvl1.solve(apart, *size, 1, *map(np.float32, CONSTANTS))

@@ -1,0 +1,91 @@
+"""TV-L1 flow: ours against OpenCV's DualTVL1 and scikit-image's optical_flow_tvl1, on pairs with known flow.
+
+    OMP_NUM_THREADS=1 python benchmarks/flow.py [--pairs 32] [--set held-out|tuning] [--ours]
+
+One thread each, interleaved: each pair goes through every solver in turn. `--ours` leaves the peers out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import pairs as made
+
+from mer_pipe.stages.flow import tvl1
+
+
+def ours(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    return tvl1(source, target)
+
+
+def opencv(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    return tvl1(source, target, "opencv")
+
+
+def skimage(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    from skimage.color import rgb2gray
+    from skimage.registration import optical_flow_tvl1
+
+    v, u = optical_flow_tvl1(*(rgb2gray(i).astype(np.float32) for i in (source, target)), dtype=np.float32)
+    return np.stack([u, v], axis=-1)
+
+
+def error(flow: np.ndarray, pair: made.Pair) -> float:
+    return float(np.linalg.norm(flow - pair.flow, axis=-1).mean())
+
+
+def spread(values: list[float] | np.ndarray, digits: int = 1) -> str:
+    return f"{np.median(values):.{digits}f} ({np.min(values):.{digits}f}-{np.max(values):.{digits}f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=32)
+    parser.add_argument("--set", choices=("held-out", "tuning"), default="held-out")
+    parser.add_argument("--ours", action="store_true", help="leave the peers out")
+    given = parser.parse_args()
+
+    import cv2
+
+    cv2.setNumThreads(1)
+    solvers = (
+        {"mer-pipe native": ours} if given.ours else {"mer-pipe native": ours, "OpenCV": opencv, "skimage": skimage}
+    )
+    held_out = given.set == "held-out"
+    stock = made.make(made.HELD_OUT if held_out else made.TUNING, given.pairs, 1000 if held_out else 100)
+    for solver in solvers.values():
+        solver(stock[0].source, stock[0].target)
+
+    still = [float(np.linalg.norm(pair.flow, axis=-1).mean()) for pair in stock]
+    clean, light, seconds = ({name: [] for name in solvers} for _ in range(3))
+    for pair in stock:
+        brighter = np.clip(np.rint(pair.target * 1.03 + 4), 0, 255).astype(np.uint8)
+        for name, solver in solvers.items():
+            start = time.perf_counter()
+            flow = solver(pair.source, pair.target)
+            seconds[name].append(time.perf_counter() - start)
+            clean[name].append(error(flow, pair))
+            light[name].append(error(solver(pair.source, brighter), pair))
+
+    own = np.array(seconds["mer-pipe native"])
+    print(f"{len(stock)} {given.set} pairs, {made.SIZE} x {made.SIZE}; zero flow errs by {np.mean(still):.3f} px")
+    print(f"{'mean endpoint error':>39}")
+    heads = ("solver", "clean, px", "+3 % +4, px", "ms, median (min-max)", "ours is faster by", "ours is better on")
+    print("{:16} {:>9} {:>11} {:>26} {:>22} {:>18}".format(*heads))
+    for name in solvers:
+        ratio = spread(np.array(seconds[name]) / own)
+        wins = sum(a < b for a, b in zip(clean["mer-pipe native"], clean[name], strict=True))
+        versus = f"{ratio:>22} {wins:>12} of {len(stock)}" if name != "mer-pipe native" else ""
+        print(
+            f"{name:16} {np.mean(clean[name]):9.4f} {np.mean(light[name]):11.4f} "
+            f"{spread(np.array(seconds[name]) * 1e3):>26} {versus}"
+        )
+    for photograph in dict.fromkeys(pair.name for pair in stock):
+        rows = [i for i, pair in enumerate(stock) if pair.name == photograph]
+        print(f"  {photograph:12}", *(f"{name} {np.mean([clean[name][i] for i in rows]):.4f}" for name in solvers))
+
+
+if __name__ == "__main__":
+    main()
