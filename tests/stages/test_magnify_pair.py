@@ -212,7 +212,7 @@ def test_eulerian_multiplies_a_small_motion_of_a_coarse_pattern(af):
 def test_eulerian_without_attenuation_is_plain_arithmetic():
     rng = np.random.default_rng(6)
     a, b = rng.integers(100, 140, (2, 40, 52, 3)).astype(np.uint8)
-    out = Eulerian(lambda_c=0.0)(reference=a, target=b, af=(3.0,))["image"][0]
+    out = Eulerian(lambda_c=0.0, chroma=1.0)(reference=a, target=b, af=(3.0,))["image"][0]
     assert np.array_equal(out, a + 3 * (b.astype(int) - a))
 
 

@@ -16,7 +16,7 @@ BROADEST = 4  # px: no pyramid level is smaller than this
 
 
 def eulerian(
-    reference: np.ndarray, target: np.ndarray, af: Sequence[float], lambda_c: float = 24.0, chroma: float = 1.0
+    reference: np.ndarray, target: np.ndarray, af: Sequence[float], lambda_c: float = 24.0, chroma: float = 0.1
 ) -> np.ndarray:
     """`target` with its change since `reference` multiplied: uint8 (af, y, x, c).
 
@@ -123,7 +123,7 @@ class Eulerian(Stage):
     along: ClassVar[str | None] = "af"
 
     lambda_c: float = 24.0
-    chroma: float = 1.0
+    chroma: float = 0.1
 
     def __post_init__(self) -> None:
         check_attenuation(self.lambda_c, self.chroma)
