@@ -176,8 +176,10 @@ def explain(as_json: bool, **asked: Any) -> None:
 @click.option("--stage", metavar="NAME", help="Stage to draw: a group of the store.  [default: magnify]")
 @click.option("--af", metavar="A,B", help="Amplification factors to draw, as 4,8,12.  [default: all]")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write a PNG strip here.")
+@click.option("--libraries", is_flag=True, help="Also list the versions of the libraries that made the store.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def inspect(store: str, clip: str | None, stage: str | None, af: str | None, output: str | None, as_json: bool) -> None:
+def inspect(store: str, clip: str | None, stage: str | None, af: str | None, output: str | None, libraries: bool,
+            as_json: bool) -> None:  # fmt: skip
     """Look into a store: its arrays, classes, exclusions; or one clip's stage as a picture.
 
     \b
@@ -190,11 +192,13 @@ def inspect(store: str, clip: str | None, stage: str | None, af: str | None, out
     if clip is None:
         if output or stage or af:
             raise MerError("a picture needs a clip", f"name one: mer-pipe inspect {store} CLIP -o strip.png")
-        found = looking.overview(store)
+        from mer_pipe.recipes import Recipe, plain
+
+        found = looking.overview(store, plain(Recipe()))
         if as_json:
             _print_json(looking.as_json(found))
         else:
-            _console().print(looking.render(found))
+            _console().print(looking.render(found, libraries))
         return
     if output:
         from mer_pipe.report.pictures import write_png
@@ -204,6 +208,8 @@ def inspect(store: str, clip: str | None, stage: str | None, af: str | None, out
         write_png(Path(output), image)
         click.echo(f"{output}: {title}, {image.shape[1]} x {image.shape[0]} px")
         return
+    if stage or af:
+        raise MerError("--stage and --af choose a picture", "say where to write it with -o strip.png")
     facts = looking.clip_facts(store, clip)
     if as_json:
         _print_json(facts)

@@ -26,7 +26,17 @@ class MerError(Exception):
         self.fix = " ".join(str(fix).split())
 
     def __str__(self) -> str:
-        return f"{self.message}. {self.fix}" if self.fix else self.message
+        return sentences(self.message, self.fix)
+
+
+def sentences(message: str, fix: str = "") -> str:
+    """What happened and what to do, as one line of sentences; a command or a key at the start of `fix` stays as it is."""
+    if not fix:
+        return message
+    first = fix.split()[0].rstrip(",;:")
+    if first.isalpha() and first.islower():
+        fix = fix[0].upper() + fix[1:]
+    return f"{message.rstrip('.')}. {fix}"
 
 
 class RecipeError(MerError):

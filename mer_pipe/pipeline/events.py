@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from mer_pipe.types import sentences
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -54,7 +56,7 @@ class Failed:
 
     def __str__(self) -> str:
         where = f"{self.sample}, {self.stage}" if self.stage else self.sample
-        return f"{where}: {self.reason}. {self.fix}" if self.fix else f"{where}: {self.reason}"
+        return sentences(f"{where}: {self.reason}", self.fix)
 
 
 @dataclass(frozen=True)

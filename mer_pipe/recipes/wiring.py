@@ -117,15 +117,23 @@ def _products(r: Recipe, s: Sample, align: Stage) -> list[Product]:
     both = ("mrn", "uamrn")
 
     def array(node: str, output: str, systems: tuple[str, ...], **how: Any) -> Product:
-        return Product(node, output, node, output, how.pop("leading", {}), how.pop("at", once), systems=systems, **how)
+        name = how.pop("name", output)
+        return Product(node, name, node, output, how.pop("leading", {}), how.pop("at", once), systems=systems, **how)
 
     every = [
         *(array("align", output, SYSTEMS) for output in align.returns),
         array("crop", "image", SYSTEMS, leading={"mark": ("onset", "apex", "offset")}, at=marks),
         array("magnify", "image", both, leading={"af": r.mrn.af}, at=grid),
-        array("features_mrn", "feature", both, leading={"af": r.mrn.af}, at=grid),
+        array("features_mrn", "feature", both, name="vector", leading={"af": r.mrn.af}, at=grid),
         array("interpolate", "image", ("aman",)),
-        array("features_aman", "feature", ("aman",), leading={"frame": tuple(steps), "af": r.aman.af}, at=sequence),
+        array(
+            "features_aman",
+            "feature",
+            ("aman",),
+            name="map",
+            leading={"frame": tuple(steps), "af": r.aman.af},
+            at=sequence,
+        ),
         array("gray", "image", ("ruan",), about=f"BT.601 luma of the apex magnified at AF {r.ruan.af:g}"),
         array("flow_onset", "flow", ("ruan",), dtype="float16", about=f"flow from onset to {r.ruan.target}"),
         array("flow_offset", "flow", ("ruan",), dtype="float16", about=f"flow from offset to {r.ruan.target}"),

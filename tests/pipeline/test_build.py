@@ -108,7 +108,7 @@ def test_one_bad_clip_fails_alone_with_its_stage_and_reason(clips, place, tmp_pa
     assert built.failed == (Failed(bad.id, "pool", "a frame is saturated", "film it again"),)
     facts = read_facts(place["store"])
     assert facts["failed"][0]["sample"] == bad.id
-    assert str(built.failed[0]) == f"{bad.id}, pool: a frame is saturated. film it again"
+    assert str(built.failed[0]) == f"{bad.id}, pool: a frame is saturated. Film it again"
 
 
 def test_a_failed_clip_is_tried_again_and_the_same_failure_changes_no_byte(clips, place, tmp_path):

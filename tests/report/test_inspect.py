@@ -268,7 +268,7 @@ def test_afs_are_chosen_as_captions_show_them(store):
 
 
 def test_an_absent_af_is_refused_with_those_there(store):
-    with pytest.raises(StoreError, match=r"magnify has no AF 4, 9\. it holds 2, 2\.32, 8"):
+    with pytest.raises(StoreError, match=r"magnify has no AF 4, 9\. It holds 2, 2\.32, 8"):
         clip_strip(store, FIRST, af=(2, 4, 9))
     with pytest.raises(StoreError, match="crop has no AF axis"):
         clip_strip(store, FIRST, "crop", af=(2,))
@@ -340,12 +340,12 @@ def test_an_end_that_names_two_clips_is_refused_with_both(store):
 
 
 def test_a_part_of_a_name_is_no_end_of_an_id(store):
-    with pytest.raises(StoreError, match="no clip '4f'.*did you mean demo/sub01/EP02_04f"):
+    with pytest.raises(StoreError, match="no clip '4f'.*Did you mean demo/sub01/EP02_04f"):
         clip_facts(store, "4f")
 
 
 def test_a_mistyped_clip_is_answered_with_the_nearest(store):
-    with pytest.raises(StoreError, match=r"no clip 'sub01/EP02_40f'.*did you mean demo/sub01/EP02_04f"):
+    with pytest.raises(StoreError, match=r"no clip 'sub01/EP02_40f'.*Did you mean demo/sub01/EP02_04f"):
         clip_facts(store, "sub01/EP02_40f")
     with pytest.raises(StoreError, match="the store holds demo/sub01/EP01_01"):
         clip_facts(store, "zzz")
@@ -375,7 +375,7 @@ def test_a_store_of_one_system_is_shown_without_the_others(tmp_path):
     small = make_store(tmp_path / "small.zarr", only=("strain",))
     sheet, _ = clip_strip(small, FIRST, "strain")
     assert area(sheet, (249, 250, 124)) == 1
-    with pytest.raises(StoreError, match="no stage 'magnify'.*it holds strain"):
+    with pytest.raises(StoreError, match="no stage 'magnify'.*It holds strain"):
         clip_strip(small, FIRST)
 
 

@@ -79,7 +79,7 @@ def test_a_full_disk_is_told_and_leaves_no_temporary_file(cache, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(durable.os, "write", full)
-    with pytest.raises(StoreError, match="disk is full.*free space"):
+    with pytest.raises(StoreError, match="disk is full.*Free space"):
         cache.put([(KEY, "{}", {"image": np.arange(64.0)})])
     monkeypatch.undo()
     assert not cache.has(KEY)

@@ -112,7 +112,7 @@ def test_a_folder_that_is_no_store_is_neither_opened_nor_replaced(tmp_path):
     with pytest.raises(StoreError, match="not a mer-pipe store"):
         open_store(tmp_path / "x.zarr")
     clip = toy.make_sample(tmp_path / "data", 1, 1)
-    with pytest.raises(StoreError, match="choose another --store"):
+    with pytest.raises(StoreError, match="Choose another --store"):
         toy.run([clip], tmp_path / "cache", tmp_path / "x.zarr")
     assert (tmp_path / "x.zarr/precious.txt").read_text() == "mine"
     with pytest.raises(StoreError, match="there is no store"):
