@@ -255,6 +255,13 @@ def test_any_size_and_gray_come_back_as_they_went_in(saved, size, channels):
     stage.returns["image"].check(out[0])
 
 
+@pytest.mark.filterwarnings("error")
+def test_read_only_frames_pass_without_a_warning(saved):
+    a, b = frames()
+    a.flags.writeable = b.flags.writeable = False
+    assert Learned(saved("cba"))(reference=a, target=b, af=(3.0,))["image"].shape == (1, *a.shape)
+
+
 def test_frames_of_two_sizes_are_a_clip_error(saved):
     a, b = frames()
     with pytest.raises(ClipError, match="reference frame has shape"):

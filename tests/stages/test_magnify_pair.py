@@ -141,6 +141,20 @@ def test_any_size_works_and_comes_back(stage, size, channels):
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda s: s.name)
+def test_read_only_and_strided_frames_give_the_same_bytes_and_stay_as_they_are(stage):
+    image = texture()
+    a, b = as_frame(image), as_frame(shifted(image, 0.4, 0.2))
+    plain = stage(reference=a, target=b, af=(1.0, 5.0))["image"]
+    kept = a.copy(), b.copy()
+    strided = [np.ascontiguousarray(f[:, ::-1])[:, ::-1] for f in kept]
+    for frame in strided:
+        frame.flags.writeable = False
+    assert np.array_equal(stage(reference=strided[0], target=strided[1], af=(1.0, 5.0))["image"], plain)
+    assert np.array_equal(a, kept[0])
+    assert np.array_equal(b, kept[1])
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda s: s.name)
 @pytest.mark.parametrize("level", [0, 255])
 def test_saturated_against_textured_frames_give_an_image(stage, level):
     flat = np.full((SIZE, SIZE, 3), level, np.uint8)

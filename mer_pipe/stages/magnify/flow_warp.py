@@ -52,7 +52,7 @@ def flow_warp(
     from mer_pipe.stages.magnify._warp_kernels import positions_in_target, sample
     from mer_pipe.stages.magnify.spline import spline
 
-    surface, image = spline(target), np.ascontiguousarray(target)
+    surface, image = spline(target), np.array(target, order="C")
     for row, factor in zip(out, factors, strict=True):
         row[:] = target if factor == 1.0 else sample(surface, image, positions_in_target(flow, factor))
     return out

@@ -56,7 +56,7 @@ def padded(frame: np.ndarray) -> np.ndarray:
     for axis, amount in enumerate(grow):
         widths = [amount if i == axis else (0, 0) for i in range(3)]
         frame = np.pad(frame, widths, mode="reflect" if frame.shape[axis] > 1 else "edge")
-    return np.ascontiguousarray(frame)
+    return np.array(frame, order="C")  # a copy, for torch warns about frames that it must not write to
 
 
 @dataclass(frozen=True)
