@@ -113,7 +113,7 @@ def find(name: str, path: str | os.PathLike[str] | None = None, *, download: boo
     try:
         return _download(known, target)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
+        reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", None) or error
         raise ModelError(f"the model {name} could not be downloaded: {reason}", three_ways + ".") from None
 
 
