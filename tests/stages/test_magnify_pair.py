@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import fourier_shift, gaussian_filter, map_coordinates
 from scipy.optimize import least_squares
 
-from mer_pipe.stages.magnify import Eulerian, FlowWarp, FlowWarpClip, magnify
+from mer_pipe.stages.magnify import Eulerian, FlowWarp, FlowWarpClip
 from mer_pipe.stages.magnify.flow_warp import flow_warp
 from mer_pipe.stages.magnify.motion import illumination, luma, motion
 from mer_pipe.types import ClipError, RecipeError
@@ -213,43 +213,6 @@ def test_flow_warp_does_not_depend_on_the_number_of_threads():
     assert np.array_equal(outs[0], outs[2])
 
 
-@pytest.mark.parametrize("af", [2.0, 6.0])
-def test_eulerian_multiplies_a_small_motion_of_a_coarse_pattern(af):
-    x = np.arange(SIZE)
-    waves = [127.5 + 80 * np.sin(2 * np.pi * (x - move) / 64) for move in (0.0, 0.5)]
-    onset, apex = (as_frame(np.broadcast_to(w[None, :, None], (SIZE, SIZE, 3))) for w in waves)
-    out = Eulerian(lambda_c=0.0)(reference=onset, target=apex, af=(af,))["image"][0]
-    phase = [np.angle((f[..., 0].astype(float) * np.exp(2j * np.pi * x / 64)).sum()) for f in (onset, out)]
-    assert (phase[1] - phase[0]) * 64 / (2 * np.pi) == pytest.approx(af * 0.5, rel=0.05)
-
-
-def test_eulerian_without_attenuation_is_plain_arithmetic():
-    rng = np.random.default_rng(6)
-    a, b = rng.integers(100, 140, (2, 40, 52, 3)).astype(np.uint8)
-    out = Eulerian(lambda_c=0.0, chroma=1.0)(reference=a, target=b, af=(3.0,))["image"][0]
-    assert np.array_equal(out, a + 3 * (b.astype(int) - a))
-
-
-def test_lambda_c_spares_the_fine_bands():
-    rng = np.random.default_rng(7)
-    a, b = (as_frame(128 + rng.normal(0, 1, (SIZE, SIZE, 1))) for _ in range(2))
-    change = [
-        np.abs(Eulerian(lambda_c=c)(reference=a, target=b, af=(10.0,))["image"][0].astype(float) - b).mean()
-        for c in (0.0, 8.0, 24.0, 64.0)
-    ]
-    assert change == sorted(change, reverse=True)
-    assert change[-1] < 0.1 * change[0]
-
-
-def test_chroma_zero_magnifies_luma_alone():
-    a = np.full((32, 32, 3), 100, np.uint8)
-    b = a + np.array([6, 0, 0], np.uint8)
-    out = Eulerian(lambda_c=0.0, chroma=0.0)(reference=a, target=b, af=(5.0,))["image"][0].astype(int)
-    added = out[16, 16] - b[16, 16]
-    assert np.ptp(added) <= 1
-    assert added[0] == pytest.approx(4 * 6 * 0.299, abs=1)
-
-
 def test_frames_that_do_not_match_are_clip_errors():
     frame = np.zeros((16, 16, 3), np.uint8)
     for stage in STAGES:
@@ -280,48 +243,6 @@ def test_impossible_parameters_are_recipe_errors():
     ):
         with pytest.raises(RecipeError):
             make()
-
-
-def test_a_clip_is_warped_frame_by_frame_against_its_first():
-    image = texture()
-    clip = np.stack([as_frame(shifted(image, 0.1 * t, 0.0)) for t in range(4)])
-    stage = FlowWarpClip(af=6.0)
-    out = stage(clip=clip)["image"]
-    stage.returns["image"].check(out)
-    assert np.array_equal(out[0], clip[0])
-    for t in range(1, 4):
-        assert np.array_equal(out[t], flow_warp(clip[0], clip[t], (6.0,))[0])
-        assert measured_shift(image, out[t])[0] == pytest.approx(0.6 * t, abs=0.06)
-    with pytest.raises(ClipError, match="1 frame"):
-        stage(clip=clip[:1])
-
-
-def test_magnify_gives_back_the_shape_and_dtype_it_was_given():
-    image = texture()
-    colour = as_frame(image), as_frame(shifted(image, 0.3, 0.0))
-    gray = tuple(f[..., 0] for f in colour)
-    assert magnify(*colour, 3).shape == (SIZE, SIZE, 3)
-    assert magnify(*colour, [2, 6]).shape == (2, SIZE, SIZE, 3)
-    assert magnify(*gray, 3).shape == (SIZE, SIZE)
-    assert magnify(*gray, (2, 6), method="eulerian", lambda_c=8).shape == (2, SIZE, SIZE)
-    for dtype in (np.float32, np.float64):
-        out = magnify(*((f / 255).astype(dtype) for f in gray), af=3)
-        assert out.dtype == dtype
-        assert np.allclose(out, magnify(*gray, 3) / 255, atol=1e-6)
-
-
-def test_magnify_says_what_is_wrong():
-    frame = np.zeros((16, 16), np.uint8)
-    with pytest.raises(RecipeError, match="phase"):
-        magnify(frame, frame, 2, method="phase")
-    with pytest.raises(RecipeError, match="lambda_c"):
-        magnify(frame, frame, 2, method="flow", lambda_c=8)
-    with pytest.raises(ClipError, match="float32"):
-        magnify(frame.astype(np.float32), frame, 2)
-    for value in (1.5, -0.1, np.nan):
-        bad = np.full((16, 16), value)
-        with pytest.raises(ClipError, match=r"not 0\.\.1"):
-            magnify(bad, bad, 2)
 
 
 @pytest.mark.parametrize("stage", [*STAGES, FlowWarpClip()], ids=lambda s: s.name)

@@ -22,7 +22,7 @@ def motion(
     reference, target : uint8 (y, x, 1) or (y, x, 3).
     noise_floor : see `steadied`; 0 turns that step off.
     window : Gaussian window of the last two steps, px.
-    finest : pyramid level on which DIS ends: 0 full resolution, 1 half (five times faster, blunter at edges of motion).
+    finest : pyramid level on which DIS ends: 0 full resolution, 1 half (in half the time, blunter at edges of motion).
     """
     import cv2
 
@@ -91,7 +91,7 @@ def refined(flow: np.ndarray, before: np.ndarray, surface: np.ndarray, window: f
     """`flow` after a few steps of least squares on what it leaves unexplained (Lucas & Kanade 1981, Gaussian window).
 
     DIS linearises with differences of neighbours, which underestimate slopes and so overestimate motion, by a tenth at
-    0.2 px. At the fixed point of these steps the residual is orthogonal to the slopes, whatever their scale.
+    0.2 px in noise. At the fixed point of these steps the residual is orthogonal to the slopes, whatever their scale.
 
     Parameters
     ----------
