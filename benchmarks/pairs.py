@@ -21,17 +21,24 @@ class Pair:
     flow: np.ndarray
 
 
-def make(photographs: tuple[str, ...], count: int, seed: int, noise: float = 1.0) -> list[Pair]:
+def make(
+    photographs: tuple[str, ...],
+    count: int,
+    seed: int,
+    noise: float = 1.0,
+    widths: tuple[float, float] = (12, 40),
+) -> list[Pair]:
     """Return `count` pairs of 224 x 224 px, one photograph after the other.
 
     The flow is that of a face that twitches: a shift of at most 1 px and a turn of at most 0.5 degrees, and two to five
-    Gaussian bumps of 12 to 40 px width and 0.3 to 3 px height. Both images are sampled with quintic splines from one
+    Gaussian bumps of `widths` px (standard deviation) and 0.3 px to 3 px height,
+    at most a quarter of the narrowest width, lest the flow fold. Both images are sampled with quintic splines from one
     blurred photograph, at their own positions, and get their own noise (standard deviation in grey levels).
     """
-    return [_pair(photographs[i % len(photographs)], seed + i, noise) for i in range(count)]
+    return [_pair(photographs[i % len(photographs)], seed + i, noise, widths) for i in range(count)]
 
 
-def _pair(name: str, seed: int, noise: float) -> Pair:
+def _pair(name: str, seed: int, noise: float, widths: tuple[float, float]) -> Pair:
     rng = np.random.default_rng(seed)
     photograph = _photograph(name)
     height, width = photograph.shape[:2]
@@ -39,23 +46,34 @@ def _pair(name: str, seed: int, noise: float) -> Pair:
     scale = rng.uniform(1.0, min(2.0, (min(height, width) - 1) / (SIZE + 2 * margin)))
     extent = scale * (SIZE - 1 + 2 * margin)
     corner = rng.uniform((0, 0), (height - 1 - extent, width - 1 - extent)) + scale * margin
-    flow = smooth_flow(rng)
+    flow = smooth_flow(rng, widths)
     grid = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), axis=-1).astype(np.float64)
     target = _sample(photograph, scale, corner, grid)
     source = _sample(photograph, scale, corner, grid + flow)
     return Pair(name, _exposed(source, noise, rng), _exposed(target, noise, rng), flow)
 
 
-def smooth_flow(rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
+def clip(name: str, frames: int, seed: int, size: int = SIZE, noise: float = 1.0) -> np.ndarray:
+    """Return a (frames, size, size, 3) uint8 clip that moves from rest to its apex and part of the way back."""
+    rng = np.random.default_rng(seed)
+    photograph = _photograph(name)
+    flow = smooth_flow(rng, (12, 40), size)
+    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).astype(np.float64)
+    corner = (np.array(photograph.shape[:2]) - size) / 2
+    strength = np.sin(np.linspace(0, 0.8 * np.pi, frames))
+    return np.stack([_exposed(_sample(photograph, 1.0, corner, grid + s * flow), noise, rng) for s in strength])
+
+
+def smooth_flow(rng: np.random.Generator, widths: tuple[float, float], size: int = SIZE) -> np.ndarray:
     """Return the (size, size, 2) float64 flow that `make` describes."""
     x, y = np.meshgrid(np.arange(size) - (size - 1) / 2, np.arange(size) - (size - 1) / 2)
     turn = np.deg2rad(rng.uniform(-0.5, 0.5))
     shift = rng.uniform(0, 1) * _direction(rng)
     flow = np.stack([shift[0] - turn * y, shift[1] + turn * x], axis=-1)
     for _ in range(rng.integers(2, 6)):
-        centre, width = rng.uniform(-0.35 * size, 0.35 * size, 2), rng.uniform(12, 40)
+        centre, width = rng.uniform(-0.35 * size, 0.35 * size, 2), rng.uniform(*widths)
         bump = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * width**2))
-        flow += bump[..., None] * rng.uniform(0.3, 3.0) * _direction(rng)
+        flow += bump[..., None] * rng.uniform(0.3, min(3.0, widths[0] / 4)) * _direction(rng)
     return flow
 
 

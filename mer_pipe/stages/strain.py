@@ -62,11 +62,10 @@ def _continued(field: np.ndarray, margin: int) -> np.ndarray:
 
 
 def _derivative(field: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
-    from scipy.ndimage import correlate1d
+    import cv2
 
     margin = len(down) // 2
-    inner = slice(margin, -margin)
-    return correlate1d(correlate1d(field, down, axis=0)[inner], right, axis=1)[:, inner]
+    return cv2.sepFilter2D(field, cv2.CV_64F, right, down)[margin:-margin, margin:-margin]
 
 
 def motion(flow: np.ndarray, strain: np.ndarray) -> np.ndarray:
