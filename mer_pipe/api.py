@@ -16,7 +16,7 @@ from mer_pipe.pipeline.events import Observer
 from mer_pipe.pipeline.executors import Executor, serial
 from mer_pipe.pipeline.explain import reasons
 from mer_pipe.pipeline.plan import Plan, make_plan
-from mer_pipe.recipes import Recipe, find_models, plain, read_recipe, wire, with_values
+from mer_pipe.recipes import Models, Recipe, find_models, plain, read_recipe, wire, with_values
 from mer_pipe.store.cache import Cache
 from mer_pipe.store.journal import Journal
 from mer_pipe.store.ledger import Ledger
@@ -53,6 +53,7 @@ class Prepared:
 
     request: Request
     plan: Plan
+    models: Models
     facts: dict[str, Any]
     notes: tuple[str, ...]
     bytes_read: int
@@ -162,7 +163,7 @@ def prepare(request: Request, tick: Callable[[int, int], None] = lambda done, to
         "recipe": plain(request.recipe, models),
         "notes": [note for note in listing.notes if str(request.root) not in note],
     }
-    return Prepared(request, plan, facts, listing.notes, ledger.bytes_read)
+    return Prepared(request, plan, models, facts, listing.notes, ledger.bytes_read)
 
 
 def build(prepared: Prepared, executor: Executor = serial, tell: Observer = lambda event: None) -> Built:
@@ -175,7 +176,18 @@ def build(prepared: Prepared, executor: Executor = serial, tell: Observer = lamb
     from mer_pipe.datasets.frames import load
 
     request = prepared.request
+    if prepared.plan.missing:
+        _check_weights(prepared.models)
     return run_build(prepared.plan, request.cache, request.store, executor, load, prepared.facts, tell)
+
+
+def _check_weights(models: Models) -> None:
+    """Open the checkpoints before any work is done: a file that cannot be used would stop the build half way."""
+    from mer_pipe.stages.weights import load_state
+
+    for weights in (models.magnifier, models.features):
+        if weights is not None and weights.path is not None:
+            load_state(weights)
 
 
 def status(prepared: Prepared) -> dict[str, Any]:
@@ -208,7 +220,7 @@ def explain(prepared: Prepared) -> dict[str, dict[str, str]]:
     cache = Cache(prepared.request.cache)
     journal = Journal(prepared.request.cache, prepared.request.store)
     return {
-        clip.sample.id: reasons(clip.graph, clip.missing, journal.read(clip.sample.id), cache.document)
+        clip.sample.id: reasons(clip.graph, clip.missing, journal.read_any(clip.sample.id), cache.document)
         for clip in prepared.plan.clips
         if clip.missing
     }

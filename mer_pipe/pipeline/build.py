@@ -102,9 +102,10 @@ def build(
         "failed": [_told(failed[name]) for name in sorted(failed)],
     }
     changed = not _is_current(store, facts)
-    if changed:
+    if changed or journal.is_new:
         for clip in clips:
             _remember(journal, clip)
+    if changed:
         rows = [_row(clip) for clip in clips]
         reader = _Reader(Cache(cache), clips, cache, load, tell)
         publish(store, rows, list(_arrays(clips)), facts, reader, lambda done, total: tell(Publishing(done, total)))

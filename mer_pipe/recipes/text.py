@@ -15,6 +15,9 @@ from mer_pipe.stages.magnify import EulerianClip
 from mer_pipe.types import RecipeError
 
 
+_KINDS = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
+
+
 def read_recipe(name: str) -> Recipe:
     """A built-in recipe by its name, or a YAML file.
 
@@ -135,8 +138,8 @@ def _read_value(kind: Any, value: Any, name: str) -> Any:
         if kind is str and isinstance(value, str | int | float):
             return str(value)
         raise ValueError
-    except (ValueError, KeyError, TypeError, OverflowError):
-        wanted = "a list" if origin is tuple else getattr(kind, "__name__", str(kind))
+    except (ValueError, KeyError, TypeError, OverflowError, RecipeError):
+        wanted = "a list of numbers" if origin is tuple else _KINDS.get(kind, str(kind))
         raise RecipeError(f"{name}={value!r} is not {wanted}", _grid_help(origin)) from None
 
 

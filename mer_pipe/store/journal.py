@@ -24,13 +24,20 @@ class Journal:
         self.store = os.path.abspath(store)
         self.folder = Path(root) / "journal" / _name(self.store)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever built for this store with this cache."""
+        return not self.folder.exists()
+
     def read(self, sample: str) -> dict[str, str]:
-        """Cell name -> key as last built; empty when the clip never was, or its page is not readable."""
-        try:
-            cells = json.loads((self.folder / f"{_name(sample)}.json").read_text())["cells"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
-        return cells if isinstance(cells, dict) else {}
+        """Cell name -> key as last built for this store; empty when the clip never was, or its page is not readable."""
+        return _cells(self.folder / f"{_name(sample)}.json")
+
+    def read_any(self, sample: str) -> dict[str, str]:
+        """As `read`, but where the clip never was built for this store, as last built for another one."""
+        pages = self.folder.parent.glob(f"*/{_name(sample)}.json")
+        others = sorted(pages, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        return self.read(sample) or next(filter(None, map(_cells, others)), {})
 
     def write(self, sample: str, cells: Mapping[str, str]) -> None:
         """Remember a clip's cells; nothing is written when they are known already."""
@@ -48,6 +55,14 @@ def pages(root: str | Path) -> Iterator[tuple[str, dict[str, str]]]:
             yield page["store"], page["cells"]
         except (OSError, ValueError, KeyError, TypeError):
             continue  # an unreadable page protects nothing
+
+
+def _cells(page: Path) -> dict[str, str]:
+    try:
+        cells = json.loads(page.read_text())["cells"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return cells if isinstance(cells, dict) else {}
 
 
 def _name(text: str) -> str:

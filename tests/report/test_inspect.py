@@ -347,7 +347,7 @@ def test_a_part_of_a_name_is_no_end_of_an_id(store):
 def test_a_mistyped_clip_is_answered_with_the_nearest(store):
     with pytest.raises(StoreError, match=r"no clip 'sub01/EP02_40f'.*Did you mean demo/sub01/EP02_04f"):
         clip_facts(store, "sub01/EP02_40f")
-    with pytest.raises(StoreError, match="the store holds demo/sub01/EP01_01"):
+    with pytest.raises(StoreError, match="The store holds demo/sub01/EP01_01"):
         clip_facts(store, "zzz")
 
 
