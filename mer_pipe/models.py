@@ -21,12 +21,14 @@ class KnownModel:
     ----------
     file : name of the file in the models folder.
     purpose : the stage that reads it, and what for.
+    option : the command-line option that takes another path for it.
     url, size, sha256 : where it is published, its bytes and their digest.
     licence : SPDX name.
     """
 
     file: str
     purpose: str
+    option: str
     url: str
     size: int
     sha256: str
@@ -37,6 +39,7 @@ KNOWN: dict[str, KnownModel] = {
     "face_landmarker": KnownModel(
         file="face_landmarker.task",
         purpose="align by 68 landmarks (MediaPipe)",
+        option="--landmarker",
         url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
         size=3758596,
         sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
@@ -106,7 +109,7 @@ def find(name: str, path: str | os.PathLike[str] | None = None, *, download: boo
             )
         return weights
     three_ways = (
-        f"Give a path (align.model in the recipe), or put the file at {target}, or download it from {known.url}"
+        f"Give its path with {known.option}, or put the file at {target}, or allow the download from {known.url}"
     )
     if not download:
         raise ModelError(f"the model {name} is not on this machine", three_ways + ".")

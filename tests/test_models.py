@@ -33,6 +33,7 @@ def published(tmp_path, monkeypatch):
     known = models.KnownModel(
         file="tiny.task",
         purpose="tests",
+        option="--tiny",
         url=f"http://127.0.0.1:{server.server_port}/tiny.task",
         size=len(CONTENT),
         sha256=hashlib.sha256(CONTENT).hexdigest(),
@@ -74,7 +75,7 @@ def test_a_failed_download_names_the_three_ways(published, tmp_path):
     with pytest.raises(ModelError) as caught:
         models.find("tiny")
     assert "404" in caught.value.message
-    for way in ("align.model", str(tmp_path / "models" / "tiny.task"), "http://127.0.0.1"):
+    for way in ("--tiny", str(tmp_path / "models" / "tiny.task"), "http://127.0.0.1"):
         assert way in caught.value.fix
     assert left_over(tmp_path) == []
 

@@ -58,7 +58,7 @@ def find_eyes(frame: np.ndarray) -> np.ndarray:
         raise ClipError(
             f"no face found in the onset frame ({height}x{width})",
             "Look at the frame: faces turned aside, tilted by more than 45 degrees or smaller than a tenth of the frame "
-            "are not found. Try align.method=landmarks, or align.method=none for frames already cropped to the face.",
+            "are not found. Try align.method=mediapipe, or align.method=none for frames already cropped to the face.",
         )
     pupils = _pupils(frame, pair)
     trust = min(max((_clarity(frame, pupils) - _CLEAR[0]) / (_CLEAR[1] - _CLEAR[0]), 0.0), 1.0)
