@@ -58,8 +58,8 @@ def landmarks_68(frame: np.ndarray, model: Weights) -> np.ndarray:
         height, width = frame.shape[:2]
         raise ClipError(
             f"no face found in the onset frame ({height}x{width})",
-            "Look at the frame; faces turned aside or tilted by more than about 45 degrees are not found, and "
-            "align.method=none serves frames that are already cropped to the face.",
+            "Look at the frame: faces turned aside, tilted by more than 75 degrees or smaller than a tenth of the frame "
+            "are not found. Use align.method=none for frames that are already cropped to the face.",
         )
     return faces[main_face(faces, frame.shape)][list(MESH_68)].astype(np.float32)
 
@@ -168,7 +168,7 @@ def _missing_library(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _stderr_kept() -> Iterator[Any]:
-    """Send file descriptor 2 to a temporary file for a moment: native libraries log there. Yields a reader of it."""
+    """Send file descriptor 2 to a temporary file for a moment: native libraries log there, past sys.stderr. Yields a reader."""
     with tempfile.TemporaryFile() as kept:
 
         def lines() -> list[str]:
