@@ -1,7 +1,7 @@
 """Where the face is, without a learned landmark model: an LBP cascade at all sizes and rolls, and a vote of its windows.
 
 A face is written as an eye pair: x, y of the point midway between the eyes, and dx, dy from one eye to the other, px.
-The constants were set on the tuning faces of docs/align.md, never on those it reports.
+The constants were set on the tuning faces of docs/align.md, not on those it holds out.
 """
 
 from __future__ import annotations
