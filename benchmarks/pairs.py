@@ -27,18 +27,19 @@ def make(
     seed: int,
     noise: float = 1.0,
     widths: tuple[float, float] = (12, 40),
+    still: bool = False,
 ) -> list[Pair]:
     """Return `count` pairs of 224 x 224 px, one photograph after the other.
 
-    The flow is that of a face that twitches: a shift of at most 1 px and a turn of at most 0.5 degrees, and two to five
-    Gaussian bumps of `widths` px (standard deviation) and 0.3 px to 3 px height,
-    at most a quarter of the narrowest width, lest the flow fold. Both images are sampled with quintic splines from one
-    blurred photograph, at their own positions, and get their own noise (standard deviation in grey levels).
+    The flow is that of a face that twitches: a shift of at most 1 px and a turn of at most 0.5 degrees, left out if `still`,
+    and two to five Gaussian bumps of `widths` px (standard deviation) and 0.3 px to 3 px height, at most a quarter of the
+    narrowest width, lest the flow fold. Both images are sampled with quintic splines from one blurred photograph, at their
+    own positions, and get their own noise (standard deviation in grey levels).
     """
-    return [_pair(photographs[i % len(photographs)], seed + i, noise, widths) for i in range(count)]
+    return [_pair(photographs[i % len(photographs)], seed + i, noise, widths, still) for i in range(count)]
 
 
-def _pair(name: str, seed: int, noise: float, widths: tuple[float, float]) -> Pair:
+def _pair(name: str, seed: int, noise: float, widths: tuple[float, float], still: bool) -> Pair:
     rng = np.random.default_rng(seed)
     photograph = _photograph(name)
     height, width = photograph.shape[:2]
@@ -46,7 +47,7 @@ def _pair(name: str, seed: int, noise: float, widths: tuple[float, float]) -> Pa
     scale = rng.uniform(1.0, min(2.0, (min(height, width) - 1) / (SIZE + 2 * margin)))
     extent = scale * (SIZE - 1 + 2 * margin)
     corner = rng.uniform((0, 0), (height - 1 - extent, width - 1 - extent)) + scale * margin
-    flow = smooth_flow(rng, widths)
+    flow = smooth_flow(rng, widths, still=still)
     grid = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), axis=-1).astype(np.float64)
     target = _sample(photograph, scale, corner, grid)
     source = _sample(photograph, scale, corner, grid + flow)
@@ -64,11 +65,15 @@ def clip(name: str, frames: int, seed: int, size: int = SIZE, noise: float = 1.0
     return np.stack([_exposed(_sample(photograph, 1.0, corner, grid + s * flow), noise, rng) for s in strength])
 
 
-def smooth_flow(rng: np.random.Generator, widths: tuple[float, float], size: int = SIZE) -> np.ndarray:
+def smooth_flow(
+    rng: np.random.Generator, widths: tuple[float, float], size: int = SIZE, still: bool = False
+) -> np.ndarray:
     """Return the (size, size, 2) float64 flow that `make` describes."""
     x, y = np.meshgrid(np.arange(size) - (size - 1) / 2, np.arange(size) - (size - 1) / 2)
     turn = np.deg2rad(rng.uniform(-0.5, 0.5))
     shift = rng.uniform(0, 1) * _direction(rng)
+    if still:
+        turn, shift = 0.0, np.zeros(2)
     flow = np.stack([shift[0] - turn * y, shift[1] + turn * x], axis=-1)
     for _ in range(rng.integers(2, 6)):
         centre, width = rng.uniform(-0.35 * size, 0.35 * size, 2), rng.uniform(*widths)

@@ -17,6 +17,7 @@ def flow(
     source: np.ndarray,
     target: np.ndarray,
     attachment: float,
+    tolerance: float,
     huber: float,
     presmooth: float,
     warps: int,
@@ -31,6 +32,8 @@ def flow(
     memory = _aligned((height + 2) * 12 * _tvl1.stride_for(width))  # one for all levels: fresh pages cost time
     field = np.zeros((*levels[-1][0].shape, 2), np.float32)
     gain, bias = 1.0, 0.0
+    # A data term that is quadratic below `tolerance` only adds to |g|^2 in the closed form of the primal step.
+    damping = np.float32(max(1e-6, tolerance / (_TAU * attachment)))
     for depth, (first, second) in reversed(list(enumerate(levels))):
         height, width = first.shape
         stride = _tvl1.stride_for(width)
@@ -40,10 +43,10 @@ def flow(
         second = cv2.copyMakeBorder(second, 1, 2, 1, 2, cv2.BORDER_REPLICATE).ravel()
         step = 4 if depth == 0 else 1 + (depth == 1)
         if illumination and depth == len(levels) - 1:
-            _tvl1.linearise(buffer, first, second, height, width, stride, np.float32(gain), np.float32(bias))
+            _tvl1.linearise(buffer, first, second, height, width, stride, np.float32(gain), np.float32(bias), damping)
             gain, bias = _tvl1.light(buffer, first, height, width, stride, step, gain, bias, 3 * _ROUNDS)
         for _ in range(warps + (depth > 0)):
-            _tvl1.linearise(buffer, first, second, height, width, stride, np.float32(gain), np.float32(bias))
+            _tvl1.linearise(buffer, first, second, height, width, stride, np.float32(gain), np.float32(bias), damping)
             if illumination:  # serves the next warp: by then this flow has removed most of the motion
                 gain, bias = _tvl1.light(buffer, first, height, width, stride, step, gain, bias, _ROUNDS)
             steps = (np.float32(v) for v in (_TAU, _SIGMA, attachment, huber))

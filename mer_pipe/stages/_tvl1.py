@@ -9,7 +9,7 @@ pixel (y, x) of plane k is at ((y + 1) * 12 + k) * stride + x. Planes:
     2, 3        the over-relaxed flow, 2 new - old
     4, 5, 6, 7  the dual variables: x and y of u, x and y of v
     8, 9        the gradient g of the warped target
-    10, 11      1 / |g|^2 and r of the data term rho(u, v) = r + g . (u, v)
+    10, 11      1 / (|g|^2 + damping) and r of the data term rho(u, v) = r + g . (u, v)
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _dual(buffer, i, s, width, sigma, shrink):
 
 
 def _primal(buffer, i, s, width, tau, cap):
-    """u <- the minimiser of tau lambda |rho| around u + tau div p, and ahead <- 2 new - old, along one row."""
+    """u <- the minimiser of tau lambda Huber(rho) around u + tau div p, and ahead <- 2 new - old, along one row."""
     row = N(12) * s
     two = F(2)
     for x in range(width):
@@ -96,7 +96,7 @@ def _repeat_border(buffer, y, height, width, s):
 
 @kernel
 def solve(buffer, height, width, stride, iterations, tau, sigma, attachment, huber):
-    """Run Chambolle-Pock iterations on min sum lambda |rho| + huber-TV(u) + huber-TV(v), in place.
+    """Run Chambolle-Pock iterations on min sum lambda Huber(rho) + Huber-TV(u) + Huber-TV(v), in place.
 
     Iteration k may treat row y as soon as iteration k - 1 has left row y + 1, so that all iterations sweep the image
     together, one row apart. The result is that of one whole-image iteration after the other, to the bit.
@@ -121,12 +121,12 @@ def solve(buffer, height, width, stride, iterations, tau, sigma, attachment, hub
 
 
 @kernel
-def linearise(buffer, source, target, height, width, stride, gain, bias):
+def linearise(buffer, source, target, height, width, stride, gain, bias, damping):
     """Fill the data term around the present flow, and start the over-relaxed copy from it.
 
-    `source` is (height, width); `target`, read as gain * target + bias, has one replicated pixel before and two after
-    each axis. Value and gradient come from one Catmull-Rom patch. Where the flow points outside the image the data term
-    is off.
+    `source` is (height, width); `target`, read as gain * target + bias, has one replicated pixel before and two after each
+    axis. `damping` is tolerance / (tau lambda). Value and gradient come from one Catmull-Rom patch. Where the flow points
+    outside the image the data term is off.
 
     A row goes in runs of 64 pixels through a scratch of constant layout, [what, pixel]: only the gathering of the
     patches is scalar then, and the compiler can tell that nothing else overlaps.
@@ -153,7 +153,7 @@ def linearise(buffer, source, target, height, width, stride, gain, bias):
                 rest = (scratch[1600 + x] - source[j + N(x)]) * inside - gx * scratch[x] - gy * scratch[64 + x]
                 k = i + N(x) + N(8) * s
                 buffer[k], buffer[k + s] = gx, gy
-                buffer[k + N(2) * s], buffer[k + N(3) * s] = F(1) / (gx * gx + gy * gy + F(1e-6)), rest
+                buffer[k + N(2) * s], buffer[k + N(3) * s] = F(1) / (gx * gx + gy * gy + damping), rest
         _repeat_border(buffer, y, height, width, s)
 
 

@@ -20,8 +20,8 @@ def tvl1(onset: np.ndarray, apex: np.ndarray, engine: str = "native", **paramete
     ----------
     onset, apex : (y, x) or (y, x, channel) uint8 of one size, channel 1 or 3 (RGB, taken to BT.601 luma).
     engine :
-        "native"  our solver: Chambolle-Pock on the TV-L1 energy with a Huber norm, and a global gain and bias fitted
-                  along the way, so that a change of light is no motion.
+        "native"  our solver: Chambolle-Pock on the TV-L1 energy, both norms rounded off at 0 (Huber), and a global gain
+                  and bias fitted along the way, so that a change of light is no motion.
         "opencv"  cv2.optflow.DualTVL1OpticalFlow with OpenCV's defaults: the reference that most published
                   micro-expression code uses.
     parameters : the other fields of `Tvl1`, by name.
@@ -50,6 +50,7 @@ class Tvl1(Stage):
     attachment : lambda, the weight of the data term for grey levels 0..255.
     scale_step : size of a pyramid level over the next finer one; opencv only. OpenCV's default is 0.8; Ruan et al. (ACM
         MM 2022) use 0.5. The native pyramid always halves.
+    tolerance : difference, in grey levels, below which the data term is quadratic: about the noise; native only.
     huber : gradient of the flow, in px per px, below which its penalty is quadratic; native only.
     presmooth : sigma, in px, of the Gaussian over both images; native only.
     warps : linearisations at the finest level, one more at the others; native only.
@@ -63,6 +64,7 @@ class Tvl1(Stage):
     engine: str = "native"
     attachment: float = 0.15
     scale_step: float | None = None
+    tolerance: float = 0.6
     huber: float = 0.03
     presmooth: float = 0.8
     warps: int = 2
@@ -77,7 +79,7 @@ class Tvl1(Stage):
             if entry.name in foreign and getattr(self, entry.name) != entry.default:
                 raise RecipeError(f"the {self.engine} flow has no parameter {entry.name}", "Leave it at its default.")
         step = 0.8 if self.scale_step is None else self.scale_step
-        if not (self.attachment > 0 and 0 < step < 1 and self.huber >= 0 and self.presmooth >= 0):
+        if not (self.attachment > 0 and 0 < step < 1 and min(self.tolerance, self.huber, self.presmooth) >= 0):
             raise RecipeError(f"a parameter of {self} is out of range")
         if self.warps < 1 or self.iterations < 1:
             raise RecipeError(f"flow needs at least one warp and one iteration, not {self.warps} and {self.iterations}")
@@ -98,7 +100,7 @@ class Tvl1(Stage):
         }
 
 
-_NATIVE = ("huber", "presmooth", "warps", "iterations", "illumination")
+_NATIVE = ("tolerance", "huber", "presmooth", "warps", "iterations", "illumination")
 
 
 def _check_images(source: np.ndarray, target: np.ndarray) -> None:

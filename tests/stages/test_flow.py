@@ -178,7 +178,9 @@ def test_the_warped_gradient_is_the_derivative_of_the_warped_value():
         planes = buffer[1:-1, :, :width].transpose(1, 0, 2)
         planes[0], planes[1] = u, v
         source = np.zeros(image.size, np.float32)
-        _tvl1.linearise(buffer.reshape(-1), source, padded, *image.shape, stride, np.float32(1), np.float32(0))
+        _tvl1.linearise(
+            buffer.reshape(-1), source, padded, *image.shape, stride, np.float32(1), np.float32(0), np.float32(1)
+        )
         inner = planes[:, 5:-5, 5:-5].astype(np.float64)
         return inner[11] + inner[8] * u + inner[9] * v, inner[8:10]
 
