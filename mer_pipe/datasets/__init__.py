@@ -13,6 +13,12 @@ from mer_pipe.types import DatasetError, Listing
 
 ADAPTERS: dict[str, str] = {
     "casme2": "mer_pipe.datasets.casme2:list_clips",
+    "casme": "mer_pipe.datasets.casme1:list_clips",
+    "casme_sq": "mer_pipe.datasets.casme_squared:list_clips",
+    "casme3": "mer_pipe.datasets.casme3:list_clips",
+    "mmew": "mer_pipe.datasets.mmew:list_clips",
+    "4dme": "mer_pipe.datasets.fourdme:list_clips",
+    "dfme": "mer_pipe.datasets.dfme:list_clips",
     "demo": "mer_pipe.datasets.demo.listing:list_clips",
     "folder": "mer_pipe.datasets.folder:list_clips",
 }
@@ -45,7 +51,9 @@ def list_clips(database: str, root: str | os.PathLike[str] | None = None, **opti
 def adapter_of(database: str) -> Callable[..., Listing]:
     """The ``list_clips`` function of a database; raises DatasetError for an unknown name."""
     if database not in ADAPTERS:
-        raise DatasetError(f"there is no database {database!r}", _suggest(str(database), ADAPTERS))
+        # "CASME II" is nearer to "casme2" than to "casme", which only a person can see.
+        near = str(database).lower().replace("iii", "3").replace("ii", "2").replace("^", "")
+        raise DatasetError(f"there is no database {database!r}", _suggest(near, ADAPTERS))
     module, function = ADAPTERS[database].split(":")
     return getattr(importlib.import_module(module), function)
 

@@ -76,6 +76,11 @@ CLASS_SETS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "4": _same("disgust", "repression", "surprise", "tense"),
         "8": _same("disgust", "repression", "surprise", "tense", "happiness", "sadness", "fear", "contempt"),
     },
+    # CAS(ME)^2's emotion column is a valence already; its 57 micro-expressions have these four.
+    "casme_sq": {
+        "4": _same("positive", "negative", "surprise", "others"),
+        "3": _same("positive", "negative", "surprise"),
+    },
     "casme3": {
         "7": _CASME3_SEVEN,
         "4": {**_CASME3_THREE, "others": "others", "other": "others"},
@@ -91,6 +96,11 @@ CLASS_SETS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "6": _same("happiness", "anger", "surprise", "disgust", "fear", "sadness"),
         "4": {**_same("happiness", "surprise", "disgust", "others"), "other": "others"},
         "3": _valence("happiness", "surprise", "anger", "disgust", "fear", "sadness"),
+    },
+    # Clips of two emotions at once ("Negative+Repression") are in neither set.
+    "4dme": {
+        "5": _same("positive", "negative", "surprise", "repression", "others"),
+        "3": _same("positive", "negative", "surprise"),
     },
     "dfme": {
         "7": _same("happiness", "anger", "contempt", "disgust", "fear", "sadness", "surprise"),
