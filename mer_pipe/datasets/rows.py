@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
+from mer_pipe.datasets.aus import parse
 from mer_pipe.datasets.classes import class_map, label_column
-from mer_pipe.datasets.corrections import Correction, Corrections
-from mer_pipe.datasets.sheets import Sheet, suggest
+from mer_pipe.datasets.clip_frames import MISSING_POLICIES, clip_frames, estimated_apex
+from mer_pipe.datasets.corrections import Corrections
+from mer_pipe.datasets.marks import (
+    APEX_POLICIES,
+    OFFSET_POLICIES,
+    NoFolder,
+    Unusable,
+    check_policy,
+    corrected,
+    marks,
+)
+from mer_pipe.datasets.sheets import Sheet
 from mer_pipe.datasets.tree import FrameFolder, safe
-from mer_pipe.types import DatasetError, Excluded, Frames, Listing, Sample
+from mer_pipe.types import DatasetError, Excluded, Listing, Sample
 
-APEX_POLICIES = ("sheet", "middle")
-OFFSET_POLICIES = ("exclude", "apex")
-
-
-class Unusable(Exception):
-    """Why a row cannot become a sample, and what the user can do."""
-
-    def __init__(self, reason: str, fix: str = "") -> None:
-        super().__init__(reason, fix)
-
-
-class NoFolder(Unusable):
-    """The clip's frames are not there: counted, to tell a tree that was unpacked only in part."""
+REPEAT_POLICIES = ("exclude", "first", "last")
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,16 @@ class Terms:
     Attributes
     ----------
     database : its name in ids.
-    classes, class_set : emotion (lower case) -> label, and the set's name.
-    apex_policy : "sheet" takes the annotated apex, "middle" the frame halfway between onset and offset.
-    offset_policy : for an offset of 0 or none: "apex" ends the clip at its apex, "exclude" excludes it.
+    classes, class_set : cell (lower case) -> label, and the set's name, which says the column: see
+        `mer_pipe.datasets.classes`.
+    apex_policy, offset_policy : see `mer_pipe.datasets.marks.marks`; "motion" estimates the apex from the frames.
     fps : frames per second where a row has no own.
     longest : most frames a clip may have, onset and offset included; None for no bound.
     corrections : the reviewed ones of the database, and the user's.
     source : what `Sample.source` says of every row.
+    missing_frames : "exclude" a clip with missing frames, or "hold" the frame before in place of each, where no more than
+        a quarter of the clip's are missing.
+    repeated_rows : for rows that annotate one clip differently: "exclude" it, or read the "first" or the "last".
     """
 
     database: str
@@ -78,14 +79,14 @@ class Terms:
     longest: int | None = None
     corrections: Corrections | None = None
     source: Mapping[str, str] = field(default_factory=dict)
+    missing_frames: str = "exclude"
+    repeated_rows: str = "exclude"
 
     def __post_init__(self) -> None:
-        for what, value, known in (
-            ("apex", self.apex_policy, APEX_POLICIES),
-            ("offset", self.offset_policy, OFFSET_POLICIES),
-        ):
-            if value not in known:
-                raise DatasetError(f"there is no {what} policy {value!r}", suggest(str(value), known))
+        check_policy("apex", self.apex_policy, APEX_POLICIES)
+        check_policy("offset", self.offset_policy, OFFSET_POLICIES)
+        check_policy("missing frames", self.missing_frames, MISSING_POLICIES)
+        check_policy("repeated rows", self.repeated_rows, REPEAT_POLICIES)
 
 
 def listing(
@@ -111,26 +112,28 @@ def listing(
         raise DatasetError(f"{terms.source.get('sheet', 'the sheet')} has no rows", "Give the database's whole sheet.")
     samples: dict[str, Sample] = {}
     excluded: dict[str, Excluded] = {}
+    terms = replace(terms, corrections=terms.corrections or Corrections(terms.database))
     missing = 0
-    for entry, again in _without_doubles(entries, notes):
+    for entry, again in _without_doubles(entries, terms.repeated_rows, notes):
         name = f"{terms.database}/{entry.subject}/{entry.clip}"
         if name in samples or name in excluded:
             # Only hostile names fall together after `safe`: rows of one clip are doubles.
             name += f"~row{entry.number}"
         try:
-            if again:
+            if again and terms.repeated_rows == "exclude":
                 raise Unusable(f"rows {again} annotate this clip differently", "Keep one row.")
-            samples[name] = _sample(entry, terms, folder_of)
+            told = [f"rows {again} annotate this clip differently: row {entry.number} is read"] if again else []
+            samples[name] = _sample(entry, terms, folder_of, told)
         except Unusable as why:
             missing += isinstance(why, NoFolder)
             excluded[name] = Excluded(name, *why.args)
     if missing:
         notes.append(
-            f"{missing} of {len(samples) + len(excluded)} annotated clips lack their folder or frames: "
+            f"the frames of {len(samples)} of {len(samples) + missing} clips are there: "
             "the database may be unpacked only in part"
         )
-    if terms.corrections:
-        notes += terms.corrections.unused()
+    notes += terms.corrections.unused()
+    notes += _doubtful(samples.values())
     return Listing(
         tuple(samples[name] for name in sorted(samples)),
         tuple(excluded[name] for name in sorted(excluded)),
@@ -149,12 +152,20 @@ def terms_of(
     tree: str,
     offset_policy: str = "exclude",
     longest: int | None = None,
+    missing_frames: str = "exclude",
+    repeated_rows: str = "exclude",
     corrections: str | os.PathLike[str] | None = None,
 ) -> Terms:
     """The terms of a database whose rows come from one sheet.
 
-    Raises DatasetError for an unknown class set or policy, and for a table of corrections that makes no sense.
+    Raises DatasetError for an unknown class set or policy, a class set whose column the sheet lacks, and a table of
+    corrections that makes no sense.
     """
+    if label_column(class_set) not in sheet.columns:
+        raise DatasetError(
+            f"class set {class_set} needs a column of {label_column(class_set)} classes, which {sheet.name} lacks",
+            "Choose another class set, or a sheet that has it.",
+        )
     source = {
         "sheet": sheet.name,
         "sheet_version": version,
@@ -166,11 +177,19 @@ def terms_of(
     if offset_policy != "exclude":
         source["offset_policy"] = str(offset_policy)
     classes = class_map(database, class_set)
-    column = label_column(class_set)
-    if column not in sheet.columns:
-        raise DatasetError(f"{sheet.name} has no column for the class set {class_set}", "Choose another class set.")
-    table = Corrections(database, corrections)
-    return Terms(database, classes, str(class_set), apex_policy, fps, offset_policy, longest, table, source)
+    return Terms(
+        database,
+        classes,
+        str(class_set),
+        apex_policy,
+        fps,
+        offset_policy,
+        longest,
+        Corrections(database, corrections),
+        source,
+        missing_frames,
+        repeated_rows,
+    )
 
 
 def marked_by_onset(entries: Sequence[Entry]) -> list[Entry]:
@@ -203,14 +222,7 @@ def subject_name(cell: str, pattern: str, prefix: str = "subject|sub|s") -> str:
     return safe(cell) if number is None else pattern.format(number)
 
 
-def frame_number(cell: str, mark: str) -> int:
-    """The frame number in a cell; raises `Unusable` for anything else."""
-    if not re.fullmatch(r"\d{1,9}", cell, re.ASCII):
-        raise Unusable(f"{mark} {cell[:40]!r} is not a frame number", "Correct the row, or leave it out.")
-    return int(cell)
-
-
-def _without_doubles(entries: Sequence[Entry], notes: list[str]) -> list[tuple[Entry, str]]:
+def _without_doubles(entries: Sequence[Entry], policy: str, notes: list[str]) -> list[tuple[Entry, str]]:
     """Each clip's entry once, with the numbers of the rows that contradict each other ("" where none do)."""
     kept: dict[tuple[str, str], tuple[Entry, list[Entry]]] = {}
     for entry in entries:
@@ -222,39 +234,46 @@ def _without_doubles(entries: Sequence[Entry], notes: list[str]) -> list[tuple[E
             notes.append(f"row {entry.number} repeats row {first.number} ({entry.clip}) and is ignored")
         else:
             others.append(entry)
-    return [(e, ", ".join(str(r.number) for r in (e, *others)) if others else "") for e, others in kept.values()]
+    return [
+        (
+            others[-1] if others and policy == "last" else first,
+            ", ".join(str(e.number) for e in (first, *others) if others),
+        )
+        for first, others in kept.values()
+    ]
 
 
-def _sample(entry: Entry, terms: Terms, folder_of: Callable[[Entry, list[str]], FrameFolder]) -> Sample:
-    repairs: list[str] = []
-    for column, cell in entry.cells.items():
-        if cell.startswith("="):
-            raise Unusable(f"the {column} cell of row {entry.number} is a formula, {cell[:40]}", "Paste its value.")
+def _sample(
+    entry: Entry, terms: Terms, folder_of: Callable[[Entry, list[str]], FrameFolder], repairs: list[str]
+) -> Sample:
     if entry.refused:
         raise Unusable(*entry.refused)
-    cells, known = _corrected(entry, terms, repairs)
+    cells, known = corrected(entry.cells, terms.corrections, entry.subject, entry.clip, terms.apex_policy, repairs)
+    for column, cell in cells.items():
+        if cell.startswith("="):
+            raise Unusable(f"the {column} cell of row {entry.number} is a formula, {cell[:40]}", "Paste its value.")
     column = label_column(terms.class_set)
     label = terms.classes.get(cells[column].lower())
     if label is None:
-        what = "objective class" if column == "objective" else column
-        raise Unusable(f"{what} {cells[column]!r} is outside the {terms.class_set}-class set")
-    onset, apex, offset = _marks(cells, known, terms, repairs)
+        what = "emotion" if column == "emotion" else "objective class"
+        raise Unusable(f"{what} {cells[column][:40]!r} is outside the {terms.class_set}-class set")
+    onset, apex, offset = marks(cells, known, terms.apex_policy, terms.offset_policy, repairs)
     if terms.longest is not None and offset - onset + 1 > terms.longest:
         raise Unusable(
             f"onset {onset} to offset {offset} is {offset - onset + 1} frames, more than {terms.longest}",
             "Correct the row, or raise longest=.",
         )
-    frames = _frames(folder_of(entry, repairs), onset, offset, repairs)
+    frames = clip_frames(folder_of(entry, repairs), onset, offset, terms.missing_frames, repairs)
     return Sample(
         database=terms.database,
         subject=entry.subject,
         clip=entry.clip,
         frames=frames,
         onset=0,
-        apex=apex - onset,
+        apex=estimated_apex(frames, repairs) if apex is None else apex - onset,
         offset=offset - onset,
         fps=terms.fps if entry.fps is None else entry.fps,
-        emotion=cells["emotion"],
+        emotion=cells.get("emotion", ""),
         label=label,
         aus=cells.get("aus", ""),
         repairs=tuple(repairs),
@@ -262,88 +281,20 @@ def _sample(entry: Entry, terms: Terms, folder_of: Callable[[Entry, list[str]], 
     )
 
 
-def _corrected(entry: Entry, terms: Terms, repairs: list[str]) -> tuple[dict[str, str], dict[str, Correction]]:
-    """The cells after corrections, and by field the faults that are known but that nobody can repair."""
-    cells, known = dict(entry.cells), {}
-    table = terms.corrections or Corrections(terms.database)
-    for fault in table.of(entry.subject, entry.clip, entry.cells["onset"]):
-        reads = entry.cells["onset"] if fault.reads == "=onset" else fault.reads
-        if reads is not None and cells.get(fault.field) != reads:
-            continue
-        table.mark_used(fault)
-        if fault.field == "exclude":
-            raise Unusable(f"left out: {fault.reason} ({fault.source})")
-        if fault.becomes is None:
-            known[fault.field] = fault
-            continue
-        was = cells.get(fault.field) or "missing"
-        cells[fault.field] = fault.becomes
-        repairs.append(f"{fault.field} {was} read as {fault.becomes}: {fault.reason} ({fault.source})")
-    return cells, known
-
-
-def _marks(
-    cells: Mapping[str, str], known: Mapping[str, Correction], terms: Terms, repairs: list[str]
-) -> tuple[int, int, int]:
-    """Onset, apex and offset as frame numbers, after the policies."""
-    fault = known.get("apex")
-    onset = frame_number(cells["onset"], "onset")
-    if cells["offset"] in ("", "0") and terms.offset_policy == "apex":
-        offset = frame_number(cells["apex"], "apex")
-        repairs.append(f"offset {cells['offset'] or 'missing'}: the clip ends at its apex, frame {offset}")
-        if offset <= onset:
-            raise Unusable(
-                f"offset {cells['offset']!r} gives way to apex {offset}, which is not after onset {onset}",
-                "Correct the row, or leave it out.",
-            )
-    else:
-        offset = frame_number(cells["offset"], "offset")
-        if offset <= onset:
-            fix = "Correct the row, or leave it out."
-            if offset == 0:
-                fix = "Use the offset policy 'apex', correct the row, or leave it out."
-            raise Unusable(f"offset {offset} is not after onset {onset}", fix)
-    if terms.apex_policy == "middle":
-        return onset, onset + (offset - onset) // 2, offset
-    try:
-        apex = frame_number(cells["apex"], "apex")
-    except Unusable as why:
-        told = f": {fault.reason} ({fault.source})" if fault else ""
-        raise Unusable(why.args[0] + told, "Use the apex policy 'middle', or leave the clip out.") from None
-    if not onset <= apex <= offset:
-        raise Unusable(
-            f"apex {apex} lies outside onset {onset} .. offset {offset}",
-            "Correct the row, or use the apex policy 'middle'.",
-        )
-    if apex == onset:
-        told = f"{fault.reason} ({fault.source})" if fault else "nothing moves between them"
-        repairs.append(f"kept with its apex on its onset, frame {onset}: {told}")
-    return onset, apex, offset
-
-
-def _frames(folder: FrameFolder, onset: int, offset: int, repairs: list[str]) -> Frames:
-    """The frames onset..offset of a folder, none missing, none there twice."""
-    where = f"{Path(folder.path).parent.name}/{Path(folder.path).name}"
-    if not folder.files:
-        raise NoFolder(f"there is no frame in {where}", "Copy the clip from the database.")
-    first, last = min(folder.files), max(folder.files)
-    numbers = range(onset, offset + 1)
-    absent, shown = folder.missing(onset, offset)
-    if absent and first in (0, 1) and last - first == offset - onset and len(folder.files) == len(numbers):
-        # Copies that hold the clip alone often number it anew; the same length makes the reading sure enough to tell.
-        repairs.append(f"frames {first}..{last} in {where} stand for the annotated {onset}..{offset}: same count")
-        numbers = range(first, last + 1)
-    elif absent:
-        more = f" and {absent - len(shown)} more" if absent > len(shown) else ""
-        raise NoFolder(
-            f"of the annotated frames {onset}..{offset}, {', '.join(map(str, shown))}{more} "
-            f"{'is' if absent == 1 else 'are'} missing in {where}, which holds {first}..{last}",
-            "Copy the clip again from the database, or correct the row.",
-        )
-    for number in numbers:
-        if number in folder.doubles:
-            raise Unusable(
-                f"frame {number} is there more than once in {where}: {', '.join(folder.doubles[number])}",
-                "Keep one file a frame.",
-            )
-    return Frames(tuple(folder.files[n] for n in numbers), tuple(numbers))
+def _doubtful(samples: Iterable[Sample]) -> Iterator[str]:
+    """Notes on samples that share their frames, and on action units that cannot be read."""
+    seen: dict[tuple[str, str], str] = {}
+    twice: list[str] = []
+    unread: list[str] = []
+    for sample in samples:
+        first = seen.setdefault((sample.frames.files[0], sample.frames.files[-1]), sample.id)
+        if first != sample.id:
+            twice.append(f"{first} and {sample.id}")
+        try:
+            parse(sample.aus)
+        except DatasetError:
+            unread.append(f"{sample.aus[:40]!r} ({sample.id})")
+    if twice:
+        yield f"{len(twice)} clips have the frames of another: {', '.join(twice[:3])}"
+    if unread:
+        yield f"action units of {len(unread)} clips cannot be read and are kept as written: {', '.join(unread[:3])}"
