@@ -13,9 +13,7 @@ from pathlib import Path
 
 from mer_pipe import models
 from mer_pipe.store.durable import write_file
-from mer_pipe.types import MerError
-
-APT_LINE = "apt-get install -y libgl1 libglib2.0-0 libegl1 libgles2"
+from mer_pipe.types import APT_LINE, MerError
 
 _PACKAGES = {
     "numpy": "numpy",
@@ -32,7 +30,7 @@ _PACKAGES = {
     "openpyxl": "openpyxl",
     "safetensors": "safetensors",
 }
-_LIBRARIES = ("libGL.so.1", "libglib-2.0.so.0", "libgthread-2.0.so.0", "libEGL.so.1", "libGLESv2.so.2")
+_LIBRARIES = ("libGL.so.1", "libxcb.so.1", "libglib-2.0.so.0", "libgthread-2.0.so.0", "libEGL.so.1", "libGLESv2.so.2")
 _OTHER_OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless")
 
 

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+APT_LINE = "apt-get install -y libgl1 libglib2.0-0 libegl1 libgles2"
+"""What a slim Debian lacks for OpenCV and MediaPipe; they bring libxcb1 with them."""
+
+
 class MerError(Exception):
     """An error that a user can act on: one line of what happened, one of what to do next.
 
@@ -57,6 +61,18 @@ class ModelError(MerError):
 
 class StoreError(MerError):
     """A cache entry or a published store is absent, damaged or of another format."""
+
+
+class MachineError(MerError):
+    """This machine lacks a library that every clip would need: the build stops."""
+
+    @classmethod
+    def from_import(cls, error: ImportError | OSError) -> MachineError:
+        """The error of a failed import: a system library that is missing, or a package."""
+        said = " ".join(str(error).split())
+        if ".so" in said:
+            return cls(f"a system library is missing: {said}", f"on Debian or Ubuntu: {APT_LINE}")
+        return cls(f"a package cannot be imported: {said}", "see mer-pipe doctor")
 
 
 @dataclass(frozen=True)

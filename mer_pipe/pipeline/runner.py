@@ -14,7 +14,7 @@ import numpy as np
 from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started
 from mer_pipe.pipeline.graph import Cell, CellSource, FrameSource, Graph, Node, Product, StackSource, calls
 from mer_pipe.store.cache import Cache, DamagedEntry
-from mer_pipe.types import ArraySpec, ClipError, Frames, MerError, ModelError, Sample, StoreError
+from mer_pipe.types import ArraySpec, ClipError, Frames, MachineError, MerError, ModelError, Sample, StoreError
 
 Loader = Callable[[Frames, Sequence[int]], list[np.ndarray]]
 """Decodes the frames at the given positions: (H, W, 3) uint8 each."""
@@ -45,6 +45,7 @@ def run(job: Job, tell: Observer) -> Settled | Failed:
     ------
     StoreError : the cache cannot be written.
     ModelError : a model file that the stages share cannot be used.
+    MachineError : a library that a stage imports is not there.
     """
     graph = Graph(job.sample, job.nodes, job.products, job.digests.__getitem__)
     work = _Work(graph, Cache(job.cache), job.load, tell)
@@ -55,8 +56,10 @@ def run(job: Job, tell: Observer) -> Settled | Failed:
             return Settled(job.sample.id, work.made)
         except DamagedEntry as damage:
             tell(Remade(job.sample.id, damage.key, damage.why))
-        except (StoreError, ModelError):
+        except (StoreError, ModelError, MachineError):
             raise
+        except ImportError as error:
+            raise MachineError.from_import(error) from error
         except MerError as error:
             return work.failed(error.message, error.fix)
         except MemoryError:

@@ -38,7 +38,7 @@ class AlignRecipe:
     Attributes
     ----------
     method : "mediapipe" (68 landmarks), "cascade" (eyes only, needs no model file) or "none" (frames are faces already).
-    points : which landmarks are laid on the eye places: "eyes" or "inner_eyes" (mediapipe only).
+    points : landmarks that are laid on the eye places: "eyes", "inner_eyes" or "eye_corners" (mediapipe only).
     eye_distance, eye_height : where the eyes land, as parts of the square's side.
     fit : for "none": how a frame that is not square is laid into the square.
     """

@@ -15,6 +15,7 @@ from mer_pipe.stages.gray import Gray
 from mer_pipe.stages.interpolate import Interpolate
 from mer_pipe.stages.magnify import Learned
 from mer_pipe.stages.strain import Motion
+from mer_pipe.stages.travel import Travel
 from mer_pipe.types import RecipeError, Sample, Stage, Weights
 
 
@@ -75,6 +76,7 @@ def wire(recipe: Recipe, models: Models, sample: Sample, digests: Callable[[int]
             {"reference": Value("crop", "image", onset), "target": Value("crop", "image", apex)},
             {"af": tuple(dict.fromkeys((*r.mrn.af, r.ruan.af)))},
         ),
+        Node("travel", Travel(), {"onset": Value("crop", "image", onset), "apex": Value("crop", "image", apex)}),
         Node("features_mrn", features("pool1024"), {"image": Value("magnify", "image")}, {"af": r.mrn.af}),
         Node("interpolate", Interpolate(r.aman.frames), {"clip": Stack("crop", "image", "frame", clip)}),
         Node(
@@ -123,6 +125,7 @@ def _products(r: Recipe, s: Sample, align: Stage) -> list[Product]:
     every = [
         *(array("align", output, SYSTEMS) for output in align.returns),
         array("crop", "image", SYSTEMS, leading={"mark": ("onset", "apex", "offset")}, at=marks),
+        array("travel", "distance", SYSTEMS),
         array("magnify", "image", both, leading={"af": r.mrn.af}, at=grid),
         array("features_mrn", "feature", both, name="vector", leading={"af": r.mrn.af}, at=grid),
         array("interpolate", "image", ("aman",)),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_pipe.types import ClipError, ModelError, Weights
+from mer_pipe.types import ClipError, MachineError, ModelError, Weights
 
 MESH_68: tuple[int, ...] = (
     *(127, 93, 132, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 361, 323, 356),  # 0-16 jaw
@@ -139,7 +139,7 @@ def _load(digest: str, path: str | None, process: int) -> Any:
             # Part of the graph starts, and logs, only with the first detection.
             _detect(landmarker, np.zeros((64, 64, 3), np.uint8))
         except (ImportError, OSError) as error:
-            raise ModelError(f"MediaPipe cannot start: {error}", _missing_library(error)) from None
+            raise MachineError.from_import(error) from None
         except (RuntimeError, ValueError) as error:
             lines = (*str(error).splitlines(), *noise(), "")
             raise ModelError(
@@ -155,15 +155,6 @@ def _landmarker(model: Weights) -> Any:
     """One landmarker a process and model."""
     with _lock:
         return _load(model.digest, model.path, os.getpid())  # its thread does not survive a fork
-
-
-def _missing_library(error: Exception) -> str:
-    text = str(error)
-    if "libGLES" in text or "libEGL" in text:
-        return "Install it: apt-get install -y libegl1 libgles2"
-    if "libGL.so" in text or "libgthread" in text or "libglib" in text or "libxcb" in text:
-        return "Install it: apt-get install -y libgl1 libglib2.0-0 libxcb1"
-    return "Install mediapipe 1.2 or later: pip install 'mediapipe>=1.2'"
 
 
 @contextlib.contextmanager

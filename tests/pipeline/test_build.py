@@ -13,7 +13,7 @@ from mer_pipe.pipeline.explain import reasons
 from mer_pipe.store.cache import Cache
 from mer_pipe.store.journal import Journal
 from mer_pipe.store.open import open_store, read_facts
-from mer_pipe.types import MerError
+from mer_pipe.types import MachineError, MerError
 from tests import toy
 
 
@@ -126,6 +126,15 @@ def test_running_out_of_memory_fails_the_clip_and_not_the_build(clips, place, tm
     built = toy.run([*clips, big], **place)
     assert built.failed[0].reason == "out of memory"
     assert len(built.clips) == 4
+
+
+def test_a_missing_system_library_stops_the_build_with_the_line_that_installs_it(clips, place, monkeypatch):
+    def broken(self, clip):
+        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(toy.Pool, "__call__", broken)
+    with pytest.raises(MachineError, match=r"libGL.so.1.*apt-get install -y libgl1"):
+        toy.run(clips, **place)
 
 
 def test_a_frame_that_vanished_fails_its_clip_before_any_stage(clips, place, tmp_path):
