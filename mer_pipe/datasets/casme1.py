@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mer_pipe.datasets.marks import Unusable
 from mer_pipe.datasets.places import Layout, check_root, find_clips, find_sheet
-from mer_pipe.datasets.rows import Entry, Unusable, listing, plain_name, subject_name, subject_number, terms_of
+from mer_pipe.datasets.rows import Entry, listing, plain_name, subject_name, subject_number, terms_of
 from mer_pipe.datasets.sheets import Row, Sheet, read_sheet
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
 from mer_pipe.types import Listing
@@ -42,6 +43,8 @@ def list_clips(
     tree: str | None = None,
     class_set: str = "4",
     apex_policy: str = "sheet",
+    missing_frames: str = "exclude",
+    repeated_rows: str = "exclude",
     corrections: str | os.PathLike[str] | None = None,
 ) -> Listing:
     """List the annotated clips of CASME.
@@ -52,9 +55,9 @@ def list_clips(
     sheet : the annotation sheet (.xlsx or .csv). None: the one near the root.
     tree : which frames: "raw_selected", "raw" or "cropped". None: the first of these that is there.
     class_set : "4" or "8", see `mer_pipe.datasets.classes`; clips of other emotions are excluded.
-    apex_policy : "sheet" takes the annotated apex (ApexF1; a second apex is in `source`); "middle" the frame halfway
-        between onset and offset.
-    corrections : a table of the user's own corrections, see `mer_pipe.datasets.corrections.Corrections`.
+    apex_policy : "sheet", "sheet_or_middle", "middle" or "motion", see `mer_pipe.datasets.marks.marks`. The annotated
+        apex is ApexF1; a second apex is in `source`.
+    missing_frames, repeated_rows, corrections : see `mer_pipe.datasets.casme2.list_clips`.
 
     Raises
     ------
@@ -81,6 +84,8 @@ def list_clips(
         fps=FPS,
         version="apex1+2" if "apex2" in annotation.columns else "apex1",
         tree=clips.tree,
+        missing_frames=missing_frames,
+        repeated_rows=repeated_rows,
         corrections=corrections,
     )
     return listing(entries, terms, folder_of, notes)

@@ -6,8 +6,9 @@ import os
 import re
 from pathlib import Path
 
+from mer_pipe.datasets.marks import Unusable
 from mer_pipe.datasets.places import Layout, check_root, find_clips, find_sheet
-from mer_pipe.datasets.rows import Entry, Unusable, listing, plain_name, subject_name, subject_number, terms_of
+from mer_pipe.datasets.rows import Entry, listing, plain_name, subject_name, subject_number, terms_of
 from mer_pipe.datasets.sheets import Row, Sheet, read_sheet
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
 from mer_pipe.types import DatasetError, Listing
@@ -51,6 +52,8 @@ def list_clips(
     apex_policy: str = "sheet",
     offset_policy: str = "exclude",
     longest: int = LONGEST,
+    missing_frames: str = "exclude",
+    repeated_rows: str = "exclude",
     corrections: str | os.PathLike[str] | None = None,
 ) -> Listing:
     """List the annotated micro-expressions of CAS(ME)^3, part A, colour frames.
@@ -66,10 +69,10 @@ def list_clips(
     tree : which frames: "part_a" (whole videos), "clips" or "cropped". None: the first of these that is there.
     class_set : "7", "4" or "3", or "objective" or "objective7" for the objective classes, see `mer_pipe.datasets.classes`;
         clips outside it are excluded.
-    apex_policy : "sheet" takes the annotated apex; "middle" the frame halfway between onset and offset.
+    apex_policy : "sheet", "sheet_or_middle", "middle" or "motion", see `mer_pipe.datasets.marks.marks`.
     offset_policy : for an offset of 0 or none: "apex" ends the clip at its apex, "exclude" excludes it.
     longest : most frames from onset to offset; a longer "clip" is excluded.
-    corrections : a table of the user's own corrections, see `mer_pipe.datasets.corrections.Corrections`.
+    missing_frames, repeated_rows, corrections : see `mer_pipe.datasets.casme2.list_clips`.
 
     Raises
     ------
@@ -104,6 +107,8 @@ def list_clips(
         longest=longest,
         version=_version(annotation.name),
         tree=clips.tree,
+        missing_frames=missing_frames,
+        repeated_rows=repeated_rows,
         corrections=corrections,
     )
     return listing(entries, terms, folder_of, notes)

@@ -43,6 +43,8 @@ def list_clips(
     apex_policy: str = "sheet",
     offset_policy: str = "exclude",
     fps: float | None = None,
+    missing_frames: str = "exclude",
+    repeated_rows: str = "exclude",
     corrections: str | os.PathLike[str] | None = None,
 ) -> Listing:
     """List the annotated micro-expressions of DFME.
@@ -52,10 +54,10 @@ def list_clips(
     root : the folder that holds the database.
     sheet : the annotation sheet (.xlsx or .csv). None: the one near the root.
     class_set : "7" or "3", see `mer_pipe.datasets.classes`; clips of other emotions are excluded.
-    apex_policy : "sheet" takes the annotated apex; "middle" the frame halfway between onset and offset.
+    apex_policy : "sheet", "sheet_or_middle", "middle" or "motion", see `mer_pipe.datasets.marks.marks`.
     offset_policy : for an offset of 0 or none: "apex" ends the clip at its apex, "exclude" excludes it.
     fps : frames per second of rows that give none. None excludes them: the database has three rates.
-    corrections : a table of the user's own corrections, see `mer_pipe.datasets.corrections.Corrections`.
+    missing_frames, repeated_rows, corrections : see `mer_pipe.datasets.casme2.list_clips`.
 
     Raises
     ------
@@ -94,6 +96,8 @@ def list_clips(
         fps=RATES[0],
         version="emotion_id" if "emotion_id" in annotation.columns else "unknown",
         tree=clips.tree,
+        missing_frames=missing_frames,
+        repeated_rows=repeated_rows,
         corrections=corrections,
     )
     return listing(entries, terms, folder_of, notes)

@@ -43,6 +43,8 @@ def list_clips(
     class_set: str = "5",
     apex_policy: str = "sheet",
     offset_policy: str = "exclude",
+    missing_frames: str = "exclude",
+    repeated_rows: str = "exclude",
     corrections: str | os.PathLike[str] | None = None,
 ) -> Listing:
     """List the annotated micro-expressions of 4DME, gray videos.
@@ -54,9 +56,9 @@ def list_clips(
     tree : which frames: "gray" or "gray_cropped". None: the first of these that is there.
     class_set : "5" or "3", see `mer_pipe.datasets.classes`. Clips of another emotion, and of two at once
         ("Negative+Repression"), are excluded.
-    apex_policy : "sheet" takes the annotated apex; "middle" the frame halfway between onset and offset.
+    apex_policy : "sheet", "sheet_or_middle", "middle" or "motion", see `mer_pipe.datasets.marks.marks`.
     offset_policy : for an offset of 0 or none: "apex" ends the clip at its apex, "exclude" excludes it.
-    corrections : a table of the user's own corrections, see `mer_pipe.datasets.corrections.Corrections`.
+    missing_frames, repeated_rows, corrections : see `mer_pipe.datasets.casme2.list_clips`.
 
     Raises
     ------
@@ -88,6 +90,8 @@ def list_clips(
         fps=FPS,
         version=_version(annotation.name),
         tree=clips.tree,
+        missing_frames=missing_frames,
+        repeated_rows=repeated_rows,
         corrections=corrections,
     )
     return listing(entries, terms, folder_of, notes)

@@ -41,6 +41,8 @@ def list_clips(
     class_set: str = "7",
     apex_policy: str = "sheet",
     offset_policy: str = "exclude",
+    missing_frames: str = "exclude",
+    repeated_rows: str = "exclude",
     corrections: str | os.PathLike[str] | None = None,
 ) -> Listing:
     """List the annotated micro-expressions of MMEW.
@@ -51,9 +53,9 @@ def list_clips(
         below.
     sheet : the annotation sheet (.xlsx or .csv). None: the one near the root.
     class_set : "7", "6", "4" or "3", see `mer_pipe.datasets.classes`; clips of other emotions are excluded.
-    apex_policy : "sheet" takes the annotated apex; "middle" the frame halfway between onset and offset.
+    apex_policy : "sheet", "sheet_or_middle", "middle" or "motion", see `mer_pipe.datasets.marks.marks`.
     offset_policy : for an offset of 0 or none: "apex" ends the clip at its apex, "exclude" excludes it.
-    corrections : a table of the user's own corrections, see `mer_pipe.datasets.corrections.Corrections`.
+    missing_frames, repeated_rows, corrections : see `mer_pipe.datasets.casme2.list_clips`.
 
     Raises
     ------
@@ -82,6 +84,8 @@ def list_clips(
         fps=FPS,
         version="mmew_micro_exp" if "microexp" in loose(annotation.name).replace(".", "") else "unknown",
         tree=clips.tree,
+        missing_frames=missing_frames,
+        repeated_rows=repeated_rows,
         corrections=corrections,
     )
     return listing(entries, terms, folder_of, notes)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mer_pipe.datasets.rows import Entry, NoFolder, Unusable
+from mer_pipe.datasets.marks import NoFolder, Unusable
+from mer_pipe.datasets.rows import Entry
 from mer_pipe.datasets.sheets import suggest
 from mer_pipe.datasets.tree import FrameFolder, frame_folder, loose, subfolders
 from mer_pipe.types import DatasetError

@@ -33,7 +33,7 @@ class Entry:
 
     Attributes
     ----------
-    number : the row's number in the sheet, from 1.
+    number : the row's number in the sheet, from 1; 0 where there is no sheet.
     subject, clip : as mer-pipe names them, fit for an id.
     cells : onset, apex, offset, emotion and aus as the sheet writes them, and whatever else the adapter reads; at least
         "subject" and "clip".
@@ -109,7 +109,7 @@ def listing(
     DatasetError : there is no entry.
     """
     if not entries:
-        raise DatasetError(f"{terms.source.get('sheet', 'the sheet')} has no rows", "Give the database's whole sheet.")
+        raise DatasetError(f"{terms.source.get('sheet', 'the database')} has no clips", "Give the whole of it.")
     samples: dict[str, Sample] = {}
     excluded: dict[str, Excluded] = {}
     terms = replace(terms, corrections=terms.corrections or Corrections(terms.database))
@@ -193,12 +193,12 @@ def terms_of(
 
 
 def marked_by_onset(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries, with "~onset" on the clips that several rows annotate with different onsets: one video, many clips."""
+    """The entries, with "_onset" on the clips that several rows annotate with different onsets: one video, many clips."""
     onsets: dict[tuple[str, str], set[str]] = {}
     for entry in entries:
         onsets.setdefault((entry.subject, entry.cells["clip"]), set()).add(entry.cells["onset"])
     return [
-        replace(e, clip=safe(f"{e.clip}~{e.cells['onset']}")) if len(onsets[e.subject, e.cells["clip"]]) > 1 else e
+        replace(e, clip=safe(f"{e.clip}_{e.cells['onset']}")) if len(onsets[e.subject, e.cells["clip"]]) > 1 else e
         for e in entries
     ]
 
@@ -277,7 +277,7 @@ def _sample(
         label=label,
         aus=cells.get("aus", ""),
         repairs=tuple(repairs),
-        source={**terms.source, **entry.source, "row": str(entry.number)},
+        source={**terms.source, **entry.source, **({"row": str(entry.number)} if entry.number else {})},
     )
 
 

@@ -76,7 +76,7 @@ def rows(draft: Draft, prefix: str = "") -> list[tuple]:
     draft.exclude(add(5, "EP13_02", "others", "4", m, apex=m[2] + 40), "lies outside")
     m = draft.marks(46)
     draft.sample(
-        add(6, "EP07_01", "happiness", "L12", m, folder="Sub6/ep7_1", name="reg_img{:05d}.JPG"), m, "found in folder"
+        add(8, "EP07_01", "happiness", "L12", m, folder="Sub8/ep7_1", name="reg_img{:05d}.JPG"), m, "found in folder"
     )
     # From one digit to two and three: frames are ordered by number, whatever folders do.
     m = draft.marks(95)

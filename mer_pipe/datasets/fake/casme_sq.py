@@ -50,7 +50,7 @@ def plan(draft: Draft) -> None:
         for onset in (10, 60):
             m = draft.marks(onset)
             name = add(8, 4, 1, "positive", "12", m)
-            draft.sample(f"{name}~{onset}", m)
+            draft.sample(f"{name}_{onset}", m)
         m = draft.marks()
         draft.exclude(add(8, 5, 1, "others", "17", m, cells=(m[0], 0, m[2])), "apex 0 lies outside")
         m = draft.marks()
