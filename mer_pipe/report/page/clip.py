@@ -1,0 +1,300 @@
+"""One clip as an article: what was cut out, magnified, moved and pooled, each figure with what good looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mer_pipe.report import pictures
+from mer_pipe.report.page import charts
+from mer_pipe.report.page.alignment import alignment_figure
+from mer_pipe.report.page.data import Clip, ClipArrays
+from mer_pipe.report.page.html import Child, Markup, h, joined
+from mer_pipe.report.page.measures import TEAR, tearing_from
+from mer_pipe.report.page.media import Look, cells
+from mer_pipe.report.page.players import Shot, flip, player
+
+LUMA = np.array([0.299, 0.587, 0.114])
+FACES = ("crop", "magnify", "interpolate", "gray", "dynamic")
+"""Groups in whose pictures a face can be seen."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a figure is made from."""
+
+    arrays: ClipArrays
+    clip: Clip
+    look: Look
+
+    def holes(self, *paths: str) -> Markup | None:
+        """A named hole for the first of the arrays that could not be read."""
+        for path in paths:
+            if path in self.arrays.holes:
+                return hole(path, self.arrays.holes[path])
+        return None
+
+
+def article(arrays: ClipArrays, clip: Clip, look: Look, changes: Sequence[str] = ()) -> Markup:
+    """The article of one clip.
+
+    Parameters
+    ----------
+    changes : what differs from the store compared with, a sentence each.
+    """
+    arrays.scan()
+    page = Page(arrays, clip, look)
+    faces = [] if look.shareable else [_flip(page), _alignment(page), _magnified(page)]
+    rest = [] if look.shareable else [_frames(page), _dynamic(page), _gray(page)]
+    moved = [_flow(page, "flow_onset"), _strain(page), _flow(page, "flow_offset")]
+    figures = [*faces, *moved, _curve(page), *rest, *_clip_motion(page)]
+    shown = joined(f for f in figures if f)
+    return h(
+        "article",
+        _header(page, changes),
+        h("div", shown, class_="figures"),
+        class_="clip",
+        data_name=clip.name,
+    )
+
+
+def hole(path: str, why: str) -> Markup:
+    """The place of an array that cannot be read."""
+    return h(
+        "figure",
+        h("h3", f"Hole: {path}"),
+        h("div", "cannot be read", class_="hatch"),
+        h("p", why, ". ", "The store is damaged here. ", h("code", "mer-pipe verify"), " lists all damage; the same ",
+          h("code", "mer-pipe build"), " writes the store anew from the cache."),
+        class_="hole",
+    )  # fmt: skip
+
+
+def figure(title: str, body: Child, about: Child, good: str, class_: str = "", **attributes: str | bool) -> Markup:
+    """A figure with its title, what it shows, and how to judge it."""
+    told = h("figcaption", h("p", about), h("p", h("b", "Good: "), good, class_="good"))
+    return h("figure", h("h3", title), body, told, class_=class_ or None, **attributes)
+
+
+def _header(page: Page, changes: Sequence[str]) -> Markup:
+    clip, told = page.clip, page.clip.told
+    m = clip.measures
+    facts = [
+        ("subject", told.get("subject", "")),
+        ("label", " · ".join(dict.fromkeys(filter(None, (clip.label, told.get("emotion", ""))))) or "none"),
+        ("action units", told.get("aus", "") or "none"),
+        ("onset, apex, offset", ", ".join(str(told.get(mark, "?")) for mark in ("onset", "apex", "offset"))),
+    ]
+    if told.get("frames") and told.get("fps"):
+        facts.append(("length", f"{told['frames']} frames at {told['fps']:g} fps, "
+                                f"{1000 * told['frames'] / told['fps']:.0f} ms"))  # fmt: skip
+    if m.mean is not None:
+        facts.append(("mean motion", f"{m.mean:.2f} {m.unit}; 5 % of the face over {m.high:.2f}"))
+    if told.get("source"):
+        facts.append(("source", told["source"]))
+    notes = [h("li", h("b", flag.word), ": ", flag.why) for flag in clip.flags]
+    notes += [h("li", h("b", "hole"), f": {path} cannot be read", class_="bad") for path in page.arrays.holes]
+    notes += [h("li", h("b", "changed"), f": {change}") for change in changes]
+    return h(
+        "header",
+        h("h1", clip.short, tabindex="-1"),
+        h("dl", [h("div", h("dt", name), h("dd", value)) for name, value in facts], class_="facts"),
+        h("ul", notes, class_="notes") if notes else None,
+    )
+
+
+def _flip(page: Page) -> Markup | None:
+    frames = [(mark, page.arrays.mark(mark)) for mark in ("onset", "apex", "offset")]
+    shots = [
+        Shot(frame, f"{mark}, frame {page.clip.told.get(mark, '?')}", mark)
+        for mark, frame in frames
+        if frame is not None
+    ]
+    if not shots:
+        return page.holes("crop/image")
+    return figure(
+        "Onset and apex",
+        flip(shots, page.look),
+        ["The aligned frames in one place. Click the picture, or press ", h("kbd", "f"), ", to flip."],
+        "nothing moves but the expression. Nose, ears and background stand still; if they jump, the clip has head motion "
+        "or the wrong frames.",
+        "flip",
+        data_flip=True,
+    )
+
+
+def _alignment(page: Page) -> Markup | None:
+    onset, transform = page.arrays.mark("onset"), page.arrays.get("align", "transform")
+    points = {name: page.arrays.get("align", name) for name in ("landmarks", "eyes")}
+    if onset is None or transform is None:
+        return page.holes("align/transform", "align/landmarks", "align/eyes")
+    body, about = alignment_figure(onset, transform, points, page.look)
+    good = "marks lie on the eyes (and on brows, nose, lips and jaw where there are 68), the head is upright, and brows and "
+    return figure("Alignment", body, about, good + "chin are inside the square.")
+
+
+def _magnified(page: Page) -> Markup | None:
+    images = page.arrays.get("magnify", "image")
+    if images is None:
+        return page.holes("magnify/image")
+    factors = page.arrays.one.leading("magnify", "image").get("af", [])
+    apex, shots = page.arrays.mark("apex"), []
+    for af, mark in ((0.0, "onset"), (1.0, "apex")):
+        frame = page.arrays.mark(mark)
+        if frame is not None and af not in factors:
+            shots.append((af, frame, f"AF {af:g}, {mark}"))
+    shots += [(af, image, f"AF {round(af, 2):g}") for af, image in zip(factors, images, strict=True)]
+    shots.sort(key=lambda shot: shot[0])
+    changes, scale = None, 0.0
+    if apex is not None and apex.shape == images.shape[1:]:
+        fields = [(image.astype(np.float64) - apex) @ LUMA for _, image, _ in shots]
+        scale = pictures.signed_scale(*fields)
+        changes = [pictures.signed_picture(field, scale) for field in fields]
+    tear = tearing_from([af for af, _, _ in shots], page.clip.measures)
+    about: list[Child] = [
+        "The apex with its motion since the onset multiplied by AF: 0 is the onset, 1 the apex. Drag, or press ",
+        h("kbd", "space"), " to play.",
+    ]  # fmt: skip
+    if changes:
+        about += [
+            " ",
+            h("kbd", "d"),
+            f" shows the difference to the apex: gray is none, white and black ±{scale:g} grey levels.",
+        ]
+    if tear is not None:
+        about.append(
+            h("span", f" From AF {round(tear, 2):g} on, AF times the fastest 5 % of the motion exceeds {TEAR:g} px: "
+                      "expect tears there.", class_="warn")
+        )  # fmt: skip
+    middle = min(range(len(shots)), key=lambda i: abs(shots[i][0] - 6))
+    body = player(
+        [Shot(image, label, f"{round(af, 4):g}") for af, image, label in shots], page.look, "AF", middle, changes
+    )
+    good = (
+        "the expression grows with AF and stays where it is; skin, hair and background keep still and sharp. Ghosts, "
+        "waves or tears at low AF mean noise or head motion was magnified."
+    )
+    return figure("Magnified apex", body, about, good, "player wide", data_player=True)
+
+
+def _frames(page: Page) -> Markup | None:
+    images = page.arrays.get("interpolate", "image")
+    if images is None:
+        return page.holes("interpolate/image")
+    shots = [Shot(image, f"TIM frame {i}", str(i)) for i, image in enumerate(images)]
+    return figure(
+        "The clip in equal steps",
+        player(shots, page.look, "frame", 0, None),
+        f"Onset to offset, interpolated in time (TIM) to {len(images)} frames.",
+        "the expression comes and goes smoothly; no frame is doubled, dark or from another clip.",
+        "player wide",
+        data_player=True,
+    )
+
+
+def _curve(page: Page) -> Markup | None:
+    images = page.arrays.get("interpolate", "image")
+    if images is None or len(images) < 3:
+        return None
+    gray = images.astype(np.float32) @ LUMA.astype(np.float32)
+    values = np.abs(gray - gray[0]).mean((1, 2)).tolist()
+    told, last = page.clip.told, len(images) - 1
+    marks = {"onset": 0.0, "offset": float(last)}
+    if told.get("offset", 0) > told.get("onset", 0):
+        marks["apex"] = last * (told["apex"] - told["onset"]) / (told["offset"] - told["onset"])
+    return figure(
+        "Motion over time",
+        charts.curve("Motion over time", values, marks, "grey levels", "TIM frame"),
+        "Mean absolute difference to the onset over the face square. The first step holds the camera's noise.",
+        "it rises to the apex mark and falls. A curve that climbs to the end is head motion or light; a peak far from the "
+        "mark, a doubtful apex.",
+        "chart-figure",
+    )
+
+
+def _flow(page: Page, stage: str) -> Markup | None:
+    flow = page.arrays.get(stage, "flow")
+    if flow is None:
+        return page.holes(f"{stage}/flow")
+    about = page.arrays.one.about(stage, "flow") or "optical flow"
+    return flow_figure(page, flow, about[:1].upper() + about[1:])
+
+
+def flow_figure(page: Page, flow: np.ndarray, title: str) -> Markup:
+    """A flow in the colours of the wheel, with arrows and the wheel as its key."""
+    flow = cells(flow) if page.look.shareable else flow
+    scale = pictures.flow_scale(flow)
+    picture = pictures.flow_picture(flow, scale)
+    body = h(
+        "div",
+        h("div", page.look.image(picture, f"{title}; full colour is {scale:g} px"), charts.arrows(flow, scale), class_="stack"),
+        h("div", h("i", class_="wheel", role="img", aria_label="direction by colour"), h("span", f"rim {scale:g} px"),
+          h("label", h("input", type="checkbox", checked=True, data_arrows=True), " arrows"), class_="key"),
+        class_="keyed",
+    )  # fmt: skip
+    return figure(
+        title,
+        body,
+        f"Colour is direction, strength is length: full colour is {scale:g} px; an arrow of one cell of the 14 × 14 grid is "
+        f"{scale:g} px too.",
+        "motion lies at brows, eyes, nose or mouth and fits the action units. One colour all over is head motion; speckle is "
+        "noise.",
+    )
+
+
+def _strain(page: Page) -> Markup | None:
+    strain = page.arrays.get("strain", "strain")
+    return page.holes("strain/strain") if strain is None else strain_figure(page, strain, "Optical strain")
+
+
+def strain_figure(page: Page, strain: np.ndarray, title: str) -> Markup:
+    """A strain as heat with its colour bar."""
+    strain = cells(strain) if page.look.shareable else strain
+    scale = pictures.heat_scale(strain, least=1e-3)
+    body = h(
+        "div",
+        page.look.image(pictures.strain_picture(strain, scale), f"{title}; yellow is {scale:g} px/px"),
+        h("div", h("span", f"{scale:g}"), h("i", class_="heat"), h("span", "0"), h("span", "px/px"), class_="key"),
+        class_="keyed",
+    )
+    return figure(
+        title,
+        body,
+        "How much the skin stretches and shears: what moves as a whole, like a head, is dark.",
+        "a few bright patches where the action units are. Bright outlines of face or hair mean the flow tore at an edge.",
+    )
+
+
+def _dynamic(page: Page) -> Markup | None:
+    image = page.arrays.get("dynamic", "image")
+    if image is None:
+        return page.holes("dynamic/image")
+    scale = pictures.signed_scale(image)
+    return figure(
+        "Dynamic image",
+        page.look.image(pictures.signed_picture(image, scale), "dynamic image"),
+        f"Rank pooling of the magnified clip: one image in which later frames weigh more. Gray is 0, white +{scale:.2g}, "
+        f"black −{scale:.2g}.",
+        "a gray ground with edges where the expression moves. An outline of the whole head is head motion.",
+    )
+
+
+def _gray(page: Page) -> Markup | None:
+    image = page.arrays.get("gray", "image")
+    if image is None:
+        return page.holes("gray/image")
+    about = page.arrays.one.about("gray", "image") or "luma"
+    good = "the expression is plain to see, with no ghosts; the dual branch reads exactly this picture."
+    return figure("Gray", page.look.image(pictures.image_picture(image), about), about, good)
+
+
+def _clip_motion(page: Page) -> list[Markup | None]:
+    moved = page.arrays.get("motion", "motion")
+    if moved is None:
+        return [page.holes("motion/motion")]
+    return [
+        flow_figure(page, moved[..., :2], "Flow of the magnified clip"),
+        strain_figure(page, moved[..., 2], "Strain of the magnified clip"),
+    ]

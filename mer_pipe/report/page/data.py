@@ -1,0 +1,200 @@
+"""What the pages show, read from a store; an array that cannot be read becomes a hole with a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mer_pipe.report import pictures
+from mer_pipe.report.inspect import Overview, overview
+from mer_pipe.report.one_clip import OneClip
+from mer_pipe.report.page.measures import Flag, Measures, flags, measure
+from mer_pipe.store.open import open_store, read_facts
+from mer_pipe.types import StoreError
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a report.
+
+    Attributes
+    ----------
+    row : in the store.
+    name : of its page and thumbnail: letters that every file system and URL takes.
+    told : its coordinates by name.
+    measures, flags : see `mer_pipe.report.page.measures`.
+    """
+
+    row: int
+    name: str
+    told: Mapping[str, Any]
+    measures: Measures
+    flags: tuple[Flag, ...]
+
+    @property
+    def id(self) -> str:
+        return self.told["sample"]
+
+    @property
+    def short(self) -> str:
+        """The id without the database."""
+        return self.id.partition("/")[2] or self.id
+
+    @property
+    def label(self) -> str:
+        return self.told.get("label", "")
+
+    @property
+    def aus(self) -> list[str]:
+        """The action units one by one, as the sheet writes them ("L4", "12")."""
+        return [au for au in re.split(r"[^0-9A-Za-z]+", self.told.get("aus", "")) if au]
+
+
+@dataclass
+class ClipArrays:
+    """The arrays of one clip. One that cannot be read is remembered as a hole, and is None.
+
+    Attributes
+    ----------
+    one : the row of the open store.
+    holes : path of an array -> what reading it said.
+    """
+
+    one: OneClip
+    holes: dict[str, str] = field(default_factory=dict)
+
+    def get(self, stage: str, name: str) -> np.ndarray | None:
+        """One array, or None where the store has none or it is damaged."""
+        path = f"{stage}/{name}"
+        if path in self.holes or stage not in self.one.stages or name not in self.one.names(stage):
+            return None
+        try:
+            return self.one.values(stage, name)
+        # What a damaged shard raises depends on which of its bytes it is: a checksum, an index, a length.
+        except Exception as error:
+            self.holes[path] = " ".join(str(error).split()) or type(error).__name__
+            return None
+
+    def marks(self) -> list[str]:
+        """What the first axis of the crops holds."""
+        return self.one.leading("crop", "image").get("mark", []) if "crop" in self.one.stages else []
+
+    def mark(self, name: str) -> np.ndarray | None:
+        """The aligned frame at a mark, (y, x, 3) uint8."""
+        crops, marks = self.get("crop", "image"), self.marks()
+        return crops[marks.index(name)] if crops is not None and name in marks else None
+
+    def flow(self) -> tuple[np.ndarray, str] | None:
+        """The flow that a contact sheet shows, and where it is from."""
+        flow = self.get("flow_onset", "flow")
+        if flow is not None:
+            return flow, "flow_onset"
+        moved = self.get("motion", "motion")
+        return None if moved is None else (moved[..., :2], "motion")
+
+    def strain(self) -> tuple[np.ndarray, str] | None:
+        """The strain that a contact sheet shows, and where it is from."""
+        strain = self.get("strain", "strain")
+        if strain is not None:
+            return strain, "strain"
+        moved = self.get("motion", "motion")
+        return None if moved is None else (moved[..., 2], "motion")
+
+    def scan(self) -> None:
+        """Read every array once, so that all holes are known."""
+        for stage in self.one.stages:
+            for name in self.one.names(stage):
+                self.get(stage, name)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open store and all that is known of it before a page is written.
+
+    Attributes
+    ----------
+    path : of the store.
+    tree, facts, seen : its arrays, root attributes and overview.
+    clips : in the store's order.
+    scales : full scale of the contact sheet's flow (px), strain (px/px) and dynamic image: one for all clips.
+    """
+
+    path: Path
+    tree: Any
+    facts: Mapping[str, Any]
+    seen: Overview
+    clips: tuple[Clip, ...]
+    scales: Mapping[str, float]
+
+    def arrays(self, clip: Clip) -> ClipArrays:
+        return ClipArrays(OneClip(self.tree, self.facts, clip.row))
+
+
+def read_source(store: str | Path, default: Mapping[str, Any] | None = None) -> Source:
+    """Open a store, measure its clips and find what stands out.
+
+    Raises
+    ------
+    StoreError : there is no store, it is cut short, or its list of clips is damaged.
+    """
+    path = Path(store)
+    tree, facts = open_store(path), read_facts(path)
+    try:
+        seen = overview(path, default)
+        told = list(_rows(tree, facts))
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"{path} is damaged: its list of clips cannot be read ({error})", "build it again from the cache"
+        ) from error
+    measured, fields = [], {"flow": [], "strain": [], "dynamic": []}
+    for row in range(len(told)):
+        arrays = ClipArrays(OneClip(tree, facts, row))
+        measured.append(measure(_onset_to_apex(arrays), arrays.get("crop", "image"), arrays.marks()))
+        for name, found in (("flow", arrays.flow()), ("strain", arrays.strain())):
+            if found is not None:
+                fields[name].append(_scale(name, found[0]))
+        if (dynamic := arrays.get("dynamic", "image")) is not None:
+            fields["dynamic"].append(_scale("dynamic", dynamic))
+    found = flags(told, measured)
+    clips = tuple(
+        Clip(row, _name(row, t["sample"]), t, m, tuple(f))
+        for row, (t, m, f) in enumerate(zip(told, measured, found, strict=True))
+    )
+    return Source(path, tree, facts, seen, clips, {name: _common(values) for name, values in fields.items()})
+
+
+def _rows(tree: Any, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    names = ["sample", *facts["coordinates"].split()]
+    columns = {name: tree[name].values.tolist() for name in names}
+    for row in range(len(columns["sample"])):
+        yield {name: values[row] for name, values in columns.items()}
+
+
+def _onset_to_apex(arrays: ClipArrays) -> np.ndarray | None:
+    """The flow from onset to apex; one that ends in a magnified apex measures the magnifier too."""
+    if "flow_onset" not in arrays.one.stages or "magnified" in arrays.one.about("flow_onset", "flow"):
+        return None
+    return arrays.get("flow_onset", "flow")
+
+
+def _scale(name: str, values: np.ndarray) -> float:
+    if name == "flow":
+        return pictures.flow_scale(values)
+    return pictures.heat_scale(values, least=1e-3) if name == "strain" else pictures.signed_scale(values)
+
+
+def _common(scales: list[float]) -> float:
+    # Three quarters of the clips stay within the scale: one wild clip must not make all the others pale.
+    return float(np.percentile(scales, 75, method="inverted_cdf")) if scales else 1.0
+
+
+def _name(row: int, clip: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", clip.partition("/")[2] or clip).strip("-")
+    return f"{row + 1:04d}-{plain[:60]}"
