@@ -113,7 +113,7 @@ class Corrections:
 
     def __init__(self, database: str, table: str | os.PathLike[str] | None = None) -> None:
         self.database = database
-        self._mine: dict[tuple[str, ...], dict[str, tuple[int, Correction]]] = {}
+        self._mine: dict[tuple[str, ...], dict[str, tuple[int, str, Correction]]] = {}
         self._used: set[int] = set()
         self._name = ""
         if table is not None:
@@ -125,7 +125,7 @@ class Corrections:
         reviewed += CORRECTIONS.get((self.database, subject, clip, onset), ()) if onset else ()
         key = (_subject(subject), loose(clip))
         mine = {**self._mine.get(key, {}), **self._mine.get((*key, onset), {})}
-        return reviewed + tuple(correction for _, correction in mine.values())
+        return reviewed + tuple(correction for *_, correction in mine.values())
 
     def mark_used(self, correction: Correction) -> None:
         """Remember that a user's correction met its row, for `unused`."""
@@ -134,9 +134,9 @@ class Corrections:
     def unused(self) -> list[str]:
         """One sentence for each of the user's corrections that met no row."""
         left = [
-            (number, "/".join(key[:2]), correction.field)
-            for key, fields in self._mine.items()
-            for number, correction in fields.values()
+            (number, name, correction.field)
+            for fields in self._mine.values()
+            for number, name, correction in fields.values()
             if id(correction) not in self._used
         ]
         return [f"row {n} of {self._name} ({name}, {field}) was not used" for n, name, field in sorted(left)]
@@ -164,7 +164,9 @@ class Corrections:
                 raise DatasetError(f"{where} and row {fields[field][0]} both correct the {field} of {cells['clip']}")
             reason = cells.get("reason") or "no reason given"
             source = ", ".join(part for part in (cells.get("source"), where) if part)
-            fields[field] = row.number, Correction(field, cells.get("reads") or None, becomes or None, reason, source)
+            name = f"{cells['subject']}/{cells['clip']}"
+            mine = Correction(field, cells.get("reads") or None, becomes or None, reason, source)
+            fields[field] = row.number, name, mine
 
 
 def _subject(name: str) -> str:

@@ -32,9 +32,11 @@ def check_policy(what: str, value: str, known: tuple[str, ...]) -> None:
 
 def frame_number(cell: str, mark: str) -> int:
     """The frame number in a cell; raises `Unusable` for anything else."""
-    if not re.fullmatch(r"\d{1,9}", cell, re.ASCII):
+    # Tables that were written with blanks in a column hold "5562.0".
+    found = re.fullmatch(r"(\d{1,9})(?:\.0)?", cell, re.ASCII)
+    if found is None:
         raise Unusable(f"{mark} {cell[:40]!r} is not a frame number", "Correct the row, or leave it out.")
-    return int(cell)
+    return int(found.group(1))
 
 
 def corrected(

@@ -46,7 +46,7 @@ class Sheet:
     rows: tuple[Row, ...]
 
 
-def read_sheet(path: Path, columns: Mapping[str, Sequence[str]], required: Sequence[str]) -> Sheet:
+def read_sheet(path: Path, columns: Mapping[str, Sequence[str]], required: Sequence[str], worksheet: str = "") -> Sheet:
     """Read the first worksheet of a file that has a header row with the wanted columns.
 
     The header is found by content among the first rows; blank columns, case, spaces and punctuation don't matter.
@@ -56,13 +56,14 @@ def read_sheet(path: Path, columns: Mapping[str, Sequence[str]], required: Seque
     path : an .xlsx or .csv file.
     columns : column -> the names it goes by, compared without case and punctuation.
     required : the columns without which a row is no header.
+    worksheet : the name of the worksheet to look at first, where a workbook has several.
 
     Raises
     ------
     DatasetError : the file cannot be read, is no such file, is beyond any real sheet's size, or has no such header.
     """
     data = _read_bytes(path)
-    tables = _csv_table(data, path) if path.suffix.lower() == ".csv" else _workbook_tables(data, path)
+    tables = _csv_table(data, path) if path.suffix.lower() == ".csv" else _workbook_tables(data, path, worksheet)
     names = {_plain(alias): column for column, aliases in columns.items() for alias in aliases}
     nearest: tuple[int, list[str]] = (0, [])
     for table in tables:
@@ -124,7 +125,7 @@ def _csv_table(data: bytes, path: Path) -> list[list[list[str]]]:
     return [table]
 
 
-def _workbook_tables(data: bytes, path: Path) -> list[list[list[str]]]:
+def _workbook_tables(data: bytes, path: Path, first: str) -> list[list[list[str]]]:
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise DatasetError(
             f"{path.name} is protected by a password, or an .xls workbook of before 2007",
@@ -147,7 +148,7 @@ def _workbook_tables(data: bytes, path: Path) -> list[list[list[str]]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # openpyxl warns of styles and filters that don't concern the cells
             book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=False)
-            for page in book.worksheets:
+            for page in sorted(book.worksheets, key=lambda page: _plain(page.title) != _plain(first)):
                 # The stored dimensions may claim a million rows and sixteen thousand columns, and would be padded to.
                 page.reset_dimensions()
                 table = []
