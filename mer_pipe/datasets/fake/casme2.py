@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mer_pipe.datasets.fake.plan import Draft
 
 TREE = "CASME2_RAW_selected"
@@ -30,11 +32,6 @@ ACTS = (
 
 def plan(draft: Draft) -> None:
     """Fill a draft; the clip names repeat across subjects, as they do in the database."""
-    draft.table(SHEET, HEADER, *rows(draft))
-
-
-def rows(draft: Draft, prefix: str = "") -> list[tuple]:
-    """Plan the folders below `prefix` and the expectations, and return the sheet's rows."""
     written: list[tuple] = []
 
     def add(
@@ -55,7 +52,7 @@ def rows(draft: Draft, prefix: str = "") -> list[tuple]:
         # The sheet holds numbers where one unit is alone, as spreadsheets make of them.
         written.append((subject, clip, None, *cells, None, int(aus) if aus.isdigit() else aus, emotion))
         if folder != "":
-            where = f"{prefix}{TREE}/{folder or f'sub{subject:02d}/{clip}'}"
+            where = f"{TREE}/{folder or f'sub{subject:02d}/{clip}'}"
             draft.film(where, name, subject, marks, units or aus, without=without, before=before)
         return f"sub{subject:02d}/{clip}"
 
@@ -63,8 +60,14 @@ def rows(draft: Draft, prefix: str = "") -> list[tuple]:
         clip = f"EP{index // 2 + 1:02d}_{index % 2 + 1:02d}" + ("f" if index % 2 else "")
         marks = draft.marks()
         draft.sample(add(person, clip, emotion, aus, marks), marks)
-    if not draft.quirks:
-        return written
+    if draft.quirks:
+        _quirks(draft, add)
+        written.append(written[0])
+        draft.notes.append("repeats row 2")
+    draft.table(SHEET, HEADER, *written)
+
+
+def _quirks(draft: Draft, add: Callable[..., str]) -> None:
     m = draft.marks()
     draft.exclude(add(4, "EP12_01f", "disgust", "4", m, apex="/"), "apex '/' is not a frame number")
     onset, _, offset = draft.marks()
@@ -87,6 +90,3 @@ def rows(draft: Draft, prefix: str = "") -> list[tuple]:
     draft.exclude(add(6, "EP07_04", "disgust", "10", m, folder=""), "there is no folder")
     draft.exclude(add(7, "EP01_01", "fear", "1+4", draft.marks()), "outside the 5-class set")
     draft.exclude(add(7, "EP01_02f", "sadness", "15", draft.marks()), "outside the 5-class set")
-    written.append(written[0])
-    draft.notes.append("repeats row 2")
-    return written

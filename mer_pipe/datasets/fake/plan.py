@@ -95,6 +95,7 @@ class Draft:
         self.rng = np.random.default_rng([seed, 11, zlib.crc32(database.encode())])
         self.scenes: dict[str, Scene] = {}
         self.tables: list[Table] = []
+        self.empties: list[str] = []
         self.samples: dict[str, Marks] = {}
         self.excluded: dict[str, str] = {}
         self.repairs: dict[str, str] = {}
@@ -129,6 +130,10 @@ class Draft:
         scene = self.scenes.setdefault(folder, Scene(folder, name, person, gray=gray))
         scene.numbers |= set(range(marks[0] - before, marks[2] + after + 1)) - set(without)
         scene.events.append((marks, "+".join(u.lstrip("LR") for u in units.split("+"))))
+
+    def empty(self, folder: str) -> None:
+        """A folder without anything in it."""
+        self.empties.append(folder)
 
     def sample(self, name: str, marks: Marks, repair: str = "") -> None:
         """A clip ("subject/clip") that must be a sample with these marks."""

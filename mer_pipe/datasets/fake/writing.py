@@ -95,5 +95,7 @@ def _write(draft: Draft, root: Path, size: tuple[int, int]) -> None:
 
     for index, scene in enumerate(draft.scenes.values()):
         draw_scene(scene, root, size, draft.seed, index)
+    for folder in draft.empties:
+        (root / folder).mkdir(parents=True)
     for table in draft.tables:
         write_table(table, root)
