@@ -342,11 +342,11 @@ def gc(cache: str | None, dry_run: bool, as_json: bool) -> None:
     if as_json:
         _print_json(counts)
     else:
-        from mer_pipe.console import size_text
+        from mer_pipe.report.terminal import human
 
         did = "would remove" if dry_run else "removed"
         what = f"{counts['entries']} entries and {counts['leftovers']} leftovers"
-        click.echo(f"{place}: {did} {what}, {size_text(garbage.bytes)}; {garbage.kept} entries stay")
+        click.echo(f"{place}: {did} {what}, {human(garbage.bytes)}; {garbage.kept} entries stay")
 
 
 @cli.command()

@@ -196,15 +196,6 @@ def _seconds(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def size_text(count: float) -> str:
-    """A number of bytes for people: "1.4 GB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
 def summary(console: Console, prepared: Prepared, built: Built) -> None:
     """How a build ended, and what to do next."""
     plan = prepared.plan
@@ -218,6 +209,10 @@ def summary(console: Console, prepared: Prepared, built: Built) -> None:
     console.print(f"[bold]{_plain(str(built.store))}[/] {did}, {len(built.clips)} clips, {_seconds(built.seconds)}")
     for line in _left_out(plan.excluded, built.failed):
         console.print(line)
+    from mer_pipe.report.inspect import overview
+
+    for warning in overview(built.store).warnings:
+        console.print(f"[yellow]look at[/]   {_plain(warning.sample)}: {_plain(warning.text)}")
     if prepared.facts["recipe"]["features"]["weights"].startswith("random:"):
         console.print(
             "[yellow]features are from random weights[/] (features.weights is "
@@ -302,7 +297,7 @@ def listing(console: Console, name: str, found: Listing) -> None:
     console.print(table)
     for sample in found.samples:
         for repair in sample.repairs:
-            console.print(f"[yellow]repaired[/]  {_plain(sample.id)}: {_plain(repair)}")
+            console.print(f"[yellow]noted[/]  {_plain(sample.id)}: {_plain(repair)}")
     for one in found.excluded:
         console.print(f"[yellow]excluded[/]  {_plain(one.id)}: {_plain(one.reason)}. {_plain(one.fix)}")
     subjects = len({s.subject for s in found.samples})

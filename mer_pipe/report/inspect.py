@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mer_pipe.report.clips import clip_facts, clip_strip
 from mer_pipe.report.one_clip import in_order
+from mer_pipe.report.warnings import ClipWarning, clip_warnings
 from mer_pipe.store.open import read_facts
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Overview:
     classes, subjects : clips of each; the class "" is outside the class set.
     excluded, failed : the clips that are not in the store: id, stage, reason, fix.
     repaired : clips whose annotation was corrected or guessed.
+    warnings : clips to look at, see `clip_warnings`.
     arrays : see `StoredArray`.
     bytes : size of the whole store.
     notes : what the adapter told of the database.
@@ -78,6 +80,7 @@ class Overview:
     excluded: tuple[dict[str, str], ...]
     failed: tuple[dict[str, str], ...]
     repaired: int
+    warnings: tuple[ClipWarning, ...]
     arrays: tuple[StoredArray, ...]
     bytes: int
     notes: tuple[str, ...]
@@ -87,7 +90,7 @@ class Overview:
 
 
 def overview(store_path: str | Path, default: Mapping[str, Any] | None = None) -> Overview:
-    """Read a store's metadata and coordinates; no array is touched.
+    """Read a store's metadata and coordinates; of its arrays only the distances that warnings are made of.
 
     Parameters
     ----------
@@ -125,6 +128,7 @@ def overview(store_path: str | Path, default: Mapping[str, Any] | None = None) -
         excluded=tuple(_missing(entry) for entry in facts.get("excluded", ())),
         failed=tuple(_missing(entry) for entry in facts.get("failed", ())),
         repaired=sum(1 for text in columns.get("repairs", ()) if text),
+        warnings=clip_warnings(root, recipe),
         arrays=arrays,
         bytes=sum(sizes.values()) + (Path(store_path) / "zarr.json").stat().st_size,
         notes=tuple(facts.get("notes", ())),

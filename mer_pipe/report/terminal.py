@@ -70,6 +70,10 @@ def _parts(seen: Overview, libraries: bool) -> Iterator[RenderableType]:
     yield from ("", _counts(seen))
     if lost:
         yield from ("", _missing(seen))
+    if seen.warnings:
+        yield ""
+    for warning in seen.warnings:
+        yield Text.assemble(("look at ", "yellow"), f"{warning.sample}: {warning.text}")
     for note in seen.notes:
         yield Text(f"note: {note}", style="dim")
     if libraries:
