@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 import mer_pipe
 from mer_pipe.report import pictures
 from mer_pipe.report.inspect import clip_strip
 
 CLIP = "sub01/EP01_01"
 FOLDER = Path(__file__).parent / "pictures"
+WIDTH = 1200
 
 
-def motion_strip(store: str) -> object:
+def motion_strip(store: str) -> np.ndarray:
     """Onset, flow, strain, dynamic image, and flow and strain of the magnified clip, side by side."""
     tree = mer_pipe.open(store)
     row = [name.endswith(CLIP) for name in tree["sample"].values].index(True)
@@ -46,5 +50,6 @@ def motion_strip(store: str) -> object:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    pictures.write_png(FOLDER / "af.png", clip_strip(sys.argv[1], CLIP)[0])
-    pictures.write_png(FOLDER / "motion.png", motion_strip(sys.argv[1]))
+    for name, drawn in (("af.png", clip_strip(sys.argv[1], CLIP)[0]), ("motion.png", motion_strip(sys.argv[1]))):
+        height = round(drawn.shape[0] * WIDTH / drawn.shape[1])
+        pictures.write_png(FOLDER / name, np.asarray(Image.fromarray(drawn).resize((WIDTH, height), Image.LANCZOS)))
