@@ -19,9 +19,10 @@ def running_means(frames: int) -> np.ndarray:
 def svr(gram: np.ndarray, cost: float, epsilon: float) -> tuple[np.ndarray, float]:
     """Rank pooling by support vector regression of the time t on the running mean of the frames, scaled to unit length.
 
-    Minimises 1/2 |d|^2 + C sum_t max(0, |t - <d, v_t>| - epsilon)^2 (no bias; Fernando et al., TPAMI 2017). The dual,
-    min 1/2 b'(K + I/2C) b - t'b + epsilon |b|_1, is piecewise quadratic in T variables: a semismooth Newton step solves
-    one linear system on the current support, a line search on the dual makes the steps descend from anywhere.
+    Minimises 1/2 |d|^2 + C sum_t max(0, |t - <d, v_t>| - epsilon)^2 (no bias; Fernando et al., TPAMI 2017), with d = sum of
+    b_t v_t. Semismooth Newton: on the set of frames outside the band, and with their signs, the optimum solves one linear
+    system, (K + I/2C) b = t - epsilon sign; an exact line search on the convex, piecewise quadratic value makes the steps
+    descend from anywhere, and they end once the set stays. The dual of the solution gives the gap.
 
     Parameters
     ----------
@@ -40,32 +41,46 @@ def svr(gram: np.ndarray, cost: float, epsilon: float) -> tuple[np.ndarray, floa
     matrix = kernel + np.eye(frames) / (2 * cost)
     time = np.arange(1, frames + 1, dtype=np.float64)
 
-    def value(b: np.ndarray) -> float:
-        return float(0.5 * b @ matrix @ b - time @ b + epsilon * np.abs(b).sum())
-
-    def gap(b: np.ndarray) -> float:
-        fit = kernel @ b
-        loss = np.maximum(0, np.abs(time - fit) - epsilon)
-        primal = 0.5 * b @ fit + cost * loss @ loss
-        return float((primal + value(b)) / max(1.0, primal))
+    def gap(b: np.ndarray, residual: np.ndarray) -> float:
+        loss = np.maximum(0, np.abs(residual) - epsilon)
+        primal = 0.5 * b @ kernel @ b + cost * loss @ loss
+        dual = time @ b - epsilon * np.abs(b).sum() - 0.5 * b @ matrix @ b
+        return float((primal - dual) / max(1.0, primal))
 
     b, best, least = np.zeros(frames), np.zeros(frames), np.inf
-    step = 1 / np.linalg.eigvalsh(matrix)[-1]
     for _ in range(200):
-        # The prox-gradient point tells the support and the signs; on them the optimum is a linear system.
-        ahead = b - step * (matrix @ b - time)
-        on, sign = np.abs(ahead) > step * epsilon, np.sign(ahead)
-        target = np.zeros(frames)
-        target[on] = np.linalg.solve(matrix[np.ix_(on, on)], (time - epsilon * sign)[on])
-        proximal = sign * np.maximum(0, np.abs(ahead) - step * epsilon)
-        b = min((b + 2.0**-k * (target - b) for k in range(8)), key=value)
-        b = min(b, proximal, key=value)
-        now = gap(b)
+        residual = time - kernel @ b
+        now = gap(b, residual)
         if now < least:
             best, least = b, now
-        if now <= 1e-14 or (np.array_equal(b, target) and now <= 1e-12):
+        if now <= 1e-14:
             break
+        on, sign = np.abs(residual) > epsilon, np.sign(residual)
+        target = np.zeros(frames)
+        target[on] = np.linalg.solve(matrix[np.ix_(on, on)], (time - epsilon * sign)[on])
+        step = target - b
+        if not step.any():
+            break
+        b = b + _descent(b @ kernel @ step, step @ kernel @ step, residual, kernel @ step, cost, epsilon) * step
     return mean.T @ (scale * best), max(0.0, least)
+
+
+def _descent(
+    slope: float, curvature: float, residual: np.ndarray, change: np.ndarray, cost: float, epsilon: float
+) -> float:
+    """Where the SVR value is least along a step, in (0, 1]: the root of its increasing derivative, by bisection."""
+
+    def derivative(at: float) -> float:
+        r = residual - at * change
+        return slope + at * curvature - 2 * cost * (np.sign(r) * np.maximum(0, np.abs(r) - epsilon)) @ change
+
+    low, high = 0.0, 1.0
+    if derivative(high) <= 0:
+        return high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if derivative(middle) < 0 else (low, middle)
+    return high
 
 
 def ranksvm(gram: np.ndarray, cost: float) -> tuple[np.ndarray, float]:

@@ -42,7 +42,10 @@ def coefficients(
     if method == "approximate":
         return _ranking.approximate(len(clip)), 0.0
     unit = gram(clip) / 255.0**2
-    return _ranking.svr(unit, cost, epsilon) if method == "svr" else _ranking.ranksvm(unit, cost)
+    weights, gap = _ranking.svr(unit, cost, epsilon) if method == "svr" else _ranking.ranksvm(unit, cost)
+    if gap > (1e-9 if method == "svr" else 1e-8 * max(1.0, cost)):
+        raise ClipError(f"rank pooling by {method} stopped at a gap of {gap:.1e}", f"Take a cost below {cost:g}.")
+    return weights, gap
 
 
 def rank_pool(
@@ -56,9 +59,9 @@ def rank_pool(
     clip : (T, ...) uint8, T >= 2; usually (T, y, x, channel). The problem is posed on pixels scaled to 0..1: on 0..255
         the exact methods give other images.
     method :
-        "ranksvm"      all pairs of frames, hinge loss: MSMMT (Wang et al., 2022), Eq. 4. Solved to a gap <= 1e-8.
+        "ranksvm"      all pairs of frames, hinge loss: MSMMT (Wang et al., 2022), Eq. 4. Solved to a gap <= 1e-8 max(1, C).
         "svr"          regression of the time on the running means scaled to unit length, squared epsilon-insensitive
-                       loss without bias (Fernando et al., TPAMI 2017). Solved to a relative gap <= 1e-12.
+                       loss without bias (Fernando et al., TPAMI 2017). Solved to a relative gap <= 1e-9; <= 1e-12 at C = 1.
         "approximate"  the first gradient step in closed form, alpha_t = sum_{j >= t} (2 j - T - 1) / j (Bilen et al.,
                        CVPR 2016); its scale is not that of the exact methods.
     cost : C, the weight of the loss. Not read by "approximate".
@@ -72,7 +75,7 @@ def rank_pool(
 
     Raises
     ------
-    ClipError : fewer than two frames, or not uint8.
+    ClipError : fewer than two frames, not uint8, or a problem too ill-posed to solve (at a cost of a million).
     RecipeError : unknown method, cost <= 0 or epsilon < 0.
     """
     weights, gap = coefficients(clip, method, cost, epsilon)

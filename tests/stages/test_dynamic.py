@@ -107,6 +107,22 @@ def test_the_gap_is_closed_for_short_and_for_long_clips(frames, noise):
     assert rank_pool(clip, "svr", return_gap=True)[1] <= 1e-12
 
 
+AWKWARD = {
+    "black": np.zeros((30, 4, 4, 3), np.uint8),
+    "one step": np.repeat(np.array([7, 8], np.uint8), 15)[:, None, None, None].repeat(3, axis=3),
+    "a flash at the end": np.repeat(np.array([0, 255], np.uint8), [29, 1])[:, None, None, None].repeat(3, axis=3),
+    "every frame four times": np.repeat(moving(20), 4, axis=0),
+    "more frames than pixels": np.random.default_rng(3).integers(0, 256, (90, 3, 3, 1), dtype=np.uint8),
+}
+
+
+@pytest.mark.parametrize("kind", AWKWARD)
+@pytest.mark.parametrize("cost", [1e-3, 1.0, 1000.0])
+def test_awkward_clips_are_solved_as_well(kind, cost):
+    assert rank_pool(AWKWARD[kind], "ranksvm", cost=cost, return_gap=True)[1] <= 1e-8 * max(1.0, cost)
+    assert rank_pool(AWKWARD[kind], "svr", cost=cost, return_gap=True)[1] <= (1e-12 if cost <= 1 else 1e-9)
+
+
 @pytest.mark.parametrize("method", ["ranksvm", "approximate"])
 def test_a_clip_in_which_nothing_happens_gives_exactly_zero(method):
     clip = np.repeat(np.random.default_rng(0).integers(0, 256, (1, 9, 7, 3), dtype=np.uint8), 13, axis=0)
