@@ -15,6 +15,7 @@ ADAPTERS: dict[str, str] = {
     "casme2": "mer_pipe.datasets.casme2:list_clips",
     "samm": "mer_pipe.datasets.samm:list_clips",
     "smic": "mer_pipe.datasets.smic:list_clips",
+    "megc2019": "mer_pipe.datasets.megc2019:list_clips",
     "casme": "mer_pipe.datasets.casme1:list_clips",
     "casme_sq": "mer_pipe.datasets.casme_squared:list_clips",
     "casme3": "mer_pipe.datasets.casme3:list_clips",

@@ -71,7 +71,8 @@ CLASS_SETS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "objective7": _objective(7),
     },
     "smic": {"3": _same("negative", "positive", "surprise")},
-    "megc2019": {"3": {"0": "negative", "1": "positive", "2": "surprise"}},
+    # The list's own labels.
+    "megc2019": {"3": {"0": "negative", "1": "positive", "2": "surprise", **_same("negative", "positive", "surprise")}},
     "casme": {
         "4": _same("disgust", "repression", "surprise", "tense"),
         "8": _same("disgust", "repression", "surprise", "tense", "happiness", "sadness", "fear", "contempt"),

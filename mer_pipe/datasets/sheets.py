@@ -62,8 +62,7 @@ def read_sheet(path: Path, columns: Mapping[str, Sequence[str]], required: Seque
     ------
     DatasetError : the file cannot be read, is no such file, is beyond any real sheet's size, or has no such header.
     """
-    data = _read_bytes(path)
-    tables = _csv_table(data, path) if path.suffix.lower() == ".csv" else _workbook_tables(data, path, worksheet)
+    sha256, tables = read_tables(path, worksheet)
     names = {_plain(alias): column for column, aliases in columns.items() for alias in aliases}
     nearest: tuple[int, list[str]] = (0, [])
     for table in tables:
@@ -74,11 +73,21 @@ def read_sheet(path: Path, columns: Mapping[str, Sequence[str]], required: Seque
                 if column is not None:
                     places.setdefault(column, index)
             if all(column in places for column in required):
-                return Sheet(path.name, hashlib.sha256(data).hexdigest(), tuple(places), _rows(table, at, places))
+                return Sheet(path.name, sha256, tuple(places), _rows(table, at, places))
             nearest = max(nearest, (len(places), [cell for cell in cells if cell][:8]))
     wanted = ", ".join(columns[column][0] for column in required)
     seen = f"the nearest row reads {', '.join(nearest[1])}" if nearest[0] else "no row has any of these names"
     raise DatasetError(f"{path.name} has no header row with {wanted}: {seen}", "Give the database's own sheet.")
+
+
+def read_tables(path: Path, worksheet: str = "") -> tuple[str, list[list[list[str]]]]:
+    """The digest of a file, and the text of its cells: worksheet, row, column; one table for a .csv.
+
+    `worksheet` names the one to put first. Raises DatasetError as `read_sheet` does, but for a missing header.
+    """
+    data = _read_bytes(path)
+    tables = _csv_table(data, path) if path.suffix.lower() == ".csv" else _workbook_tables(data, path, worksheet)
+    return hashlib.sha256(data).hexdigest(), tables
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
