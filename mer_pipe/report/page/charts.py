@@ -16,13 +16,13 @@ WIDE = 360
 def bars(title: str, counts: Mapping[str, int], links: Mapping[str, str] | None = None) -> Markup:
     """Horizontal bars, one a name, with the count and its share."""
     total, most = sum(counts.values()), max(counts.values(), default=1)
-    left = min(150, 14 + 6.6 * max((len(name) for name in counts), default=0))
+    left = min(150, 16 + 7 * max((len(name) for name in counts), default=0))
     room = WIDE - left - 84
     rows = []
     for place, (name, count) in enumerate(counts.items()):
         y, width = 22 * place, max(1.0, room * count / most)
         row = [
-            h("text", _short(name, int(left / 6.6)), x=_n(left - 8), y=y + 14, text_anchor="end", class_="name"),
+            h("text", _short(name, int(left / 7)), x=_n(left - 8), y=y + 14, text_anchor="end", class_="name"),
             h("rect", x=_n(left), y=y + 3, width=_n(width), height=15, rx=2, class_="bar"),
             h("text", f"{count} · {100 * count / total:.0f} %", x=_n(left + width + 6), y=y + 14, class_="value"),
             h("title", f"{name}: {count}"),
@@ -68,7 +68,7 @@ def histogram(title: str, values: Sequence[float], unit: str, most: int = 18) ->
 def dots(title: str, groups: Mapping[str, Sequence[tuple[float, str, str]]], unit: str) -> Markup:
     """One row of dots a group on a common axis from 0; each dot is (value, what it is, link)."""
     high = max((value for group in groups.values() for value, _, _ in group), default=1.0) or 1.0
-    left, right = min(150, 14 + 6.6 * max((len(name) for name in groups), default=0)), WIDE - 12
+    left, right = min(150, 16 + 7 * max((len(name) for name in groups), default=0)), WIDE - 12
     step = _step(high / 5)
     last = math.ceil(high / step - 1e-9) * step
     across, tall = (right - left) / last, 26
@@ -80,9 +80,7 @@ def dots(title: str, groups: Mapping[str, Sequence[tuple[float, str, str]]], uni
         parts.append(h("text", f"{i * step:g}", x=x, y=floor + 15, text_anchor="middle", class_="value"))
     for row, (name, group) in enumerate(groups.items()):
         y = tall * row + 15
-        parts.append(
-            h("text", _short(name, int(left / 6.6)), x=_n(left - 8), y=y + 4, text_anchor="end", class_="name")
-        )
+        parts.append(h("text", _short(name, int(left / 7)), x=_n(left - 8), y=y + 4, text_anchor="end", class_="name"))
         for i, (value, what, link) in enumerate(group):
             # Dots step up and down in turn, so that equal values stay apart.
             place = y + (0, -5, 5, -2.5, 2.5)[i % 5]

@@ -11,7 +11,7 @@ from mer_pipe.report import pictures
 from mer_pipe.report.page import charts
 from mer_pipe.report.page.alignment import alignment_figure
 from mer_pipe.report.page.data import Clip, ClipArrays
-from mer_pipe.report.page.html import Child, Markup, h, joined
+from mer_pipe.report.page.html import Child, Markup, h
 from mer_pipe.report.page.measures import TEAR, tearing_from
 from mer_pipe.report.page.media import Look, cells
 from mer_pipe.report.page.players import Shot, flip, player
@@ -46,18 +46,20 @@ def article(arrays: ClipArrays, clip: Clip, look: Look, changes: Sequence[str] =
     """
     arrays.scan()
     page = Page(arrays, clip, look)
-    faces = [] if look.shareable else [_flip(page), _alignment(page), _magnified(page)]
-    rest = [] if look.shareable else [_frames(page), _dynamic(page), _gray(page)]
-    moved = [_flow(page, "flow_onset"), _strain(page), _flow(page, "flow_offset")]
-    figures = [*faces, *moved, _curve(page), *rest, *_clip_motion(page)]
-    shown = joined(f for f in figures if f)
-    return h(
-        "article",
-        _header(page, changes),
-        h("div", shown, class_="figures"),
-        class_="clip",
-        data_name=clip.name,
-    )
+    curve = _curve(page)
+    groups: dict[str, list[Markup | None]] = {
+        "Face": [] if look.shareable else [_flip(page), _alignment(page), curve],
+        "Magnified": [] if look.shareable else [_magnified(page), _gray(page)],
+        "Motion from onset to apex": [_flow(page, "flow_onset"), _strain(page), _flow(page, "flow_offset")],
+        "The clip over time": [curve] if look.shareable else [_frames(page)],
+        "The magnified clip": [*([] if look.shareable else [_dynamic(page)]), *_clip_motion(page)],
+    }
+    shown = [
+        h("section", h("h2", title), h("div", figures, class_="figures"))
+        for title, figures in groups.items()
+        if any(figures)
+    ]
+    return h("article", _header(page, changes), shown, class_="clip", data_name=clip.name)
 
 
 def hole(path: str, why: str) -> Markup:
@@ -81,7 +83,7 @@ def figure(title: str, body: Child, about: Child, good: str, class_: str = "", *
 def _header(page: Page, changes: Sequence[str]) -> Markup:
     clip, told = page.clip, page.clip.told
     m = clip.measures
-    facts = [
+    facts: list[tuple[str, Child]] = [
         ("subject", told.get("subject", "")),
         ("label", " · ".join(dict.fromkeys(filter(None, (clip.label, told.get("emotion", ""))))) or "none"),
         ("action units", told.get("aus", "") or "none"),
@@ -93,7 +95,7 @@ def _header(page: Page, changes: Sequence[str]) -> Markup:
     if m.mean is not None:
         facts.append(("mean motion", f"{m.mean:.2f} {m.unit}; 5 % of the face over {m.high:.2f}"))
     if told.get("source"):
-        facts.append(("source", told["source"]))
+        facts.append(("source", h("details", h("summary", "sheet and choices"), told["source"])))
     notes = [h("li", h("b", flag.word), ": ", flag.why) for flag in clip.flags]
     notes += [h("li", h("b", "hole"), f": {path} cannot be read", class_="bad") for path in page.arrays.holes]
     notes += [h("li", h("b", "changed"), f": {change}") for change in changes]
@@ -150,7 +152,8 @@ def _magnified(page: Page) -> Markup | None:
     changes, scale = None, 0.0
     if apex is not None and apex.shape == images.shape[1:]:
         fields = [(image.astype(np.float64) - apex) @ LUMA for _, image, _ in shots]
-        scale = pictures.signed_scale(*fields)
+        # The scale of a middling AF: of all together, the strongest alone would be seen.
+        scale = pictures.signed_scale(fields[_nearest([af for af, _, _ in shots], 4)])
         changes = [pictures.signed_picture(field, scale) for field in fields]
     tear = tearing_from([af for af, _, _ in shots], page.clip.measures)
     about: list[Child] = [
@@ -168,7 +171,7 @@ def _magnified(page: Page) -> Markup | None:
             h("span", f" From AF {round(tear, 2):g} on, AF times the fastest 5 % of the motion exceeds {TEAR:g} px: "
                       "expect tears there.", class_="warn")
         )  # fmt: skip
-    middle = min(range(len(shots)), key=lambda i: abs(shots[i][0] - 6))
+    middle = _nearest([af for af, _, _ in shots], 6)
     body = player(
         [Shot(image, label, f"{round(af, 4):g}") for af, image, label in shots], page.look, "AF", middle, changes
     )
@@ -177,6 +180,10 @@ def _magnified(page: Page) -> Markup | None:
         "waves or tears at low AF mean noise or head motion was magnified."
     )
     return figure("Magnified apex", body, about, good, "player wide", data_player=True)
+
+
+def _nearest(factors: Sequence[float], af: float) -> int:
+    return min(range(len(factors)), key=lambda i: abs(factors[i] - af))
 
 
 def _frames(page: Page) -> Markup | None:

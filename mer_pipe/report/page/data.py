@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from mer_pipe.report.one_clip import OneClip
 from mer_pipe.report.page.measures import Flag, Measures, flags, measure
 from mer_pipe.store.open import open_store, read_facts
 from mer_pipe.types import StoreError
+
+KEEP = 8 << 20
+"""Larger arrays of a clip, which are features, are read and let go."""
 
 
 @dataclass(frozen=True)
@@ -62,27 +65,39 @@ class ClipArrays:
     Attributes
     ----------
     one : the row of the open store.
+    held : paths of all arrays of the store, in the order of the pipeline.
     holes : path of an array -> what reading it said.
     """
 
     one: OneClip
+    held: tuple[str, ...]
     holes: dict[str, str] = field(default_factory=dict)
+    _read: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, one: OneClip) -> ClipArrays:
+        return cls(one, tuple(f"{stage}/{name}" for stage in one.stages for name in one.names(stage)))
 
     def get(self, stage: str, name: str) -> np.ndarray | None:
         """One array, or None where the store has none or it is damaged."""
         path = f"{stage}/{name}"
-        if path in self.holes or stage not in self.one.stages or name not in self.one.names(stage):
+        if path in self._read:
+            return self._read[path]
+        if path in self.holes or path not in self.held:
             return None
         try:
-            return self.one.values(stage, name)
+            values = self.one.values(stage, name)
         # What a damaged shard raises depends on which of its bytes it is: a checksum, an index, a length.
         except Exception as error:
             self.holes[path] = " ".join(str(error).split()) or type(error).__name__
             return None
+        if values.nbytes <= KEEP:
+            self._read[path] = values
+        return values
 
     def marks(self) -> list[str]:
         """What the first axis of the crops holds."""
-        return self.one.leading("crop", "image").get("mark", []) if "crop" in self.one.stages else []
+        return self.one.leading("crop", "image").get("mark", []) if "crop/image" in self.held else []
 
     def mark(self, name: str) -> np.ndarray | None:
         """The aligned frame at a mark, (y, x, 3) uint8."""
@@ -107,9 +122,8 @@ class ClipArrays:
 
     def scan(self) -> None:
         """Read every array once, so that all holes are known."""
-        for stage in self.one.stages:
-            for name in self.one.names(stage):
-                self.get(stage, name)
+        for path in self.held:
+            self.get(*path.split("/"))
 
 
 @dataclass(frozen=True)
@@ -121,6 +135,7 @@ class Source:
     path : of the store.
     tree, facts, seen : its arrays, root attributes and overview.
     clips : in the store's order.
+    held : paths of all arrays, in the order of the pipeline.
     scales : full scale of the contact sheet's flow (px), strain (px/px) and dynamic image: one for all clips.
     """
 
@@ -129,10 +144,11 @@ class Source:
     facts: Mapping[str, Any]
     seen: Overview
     clips: tuple[Clip, ...]
+    held: tuple[str, ...]
     scales: Mapping[str, float]
 
     def arrays(self, clip: Clip) -> ClipArrays:
-        return ClipArrays(OneClip(self.tree, self.facts, clip.row))
+        return ClipArrays(OneClip(self.tree, self.facts, clip.row), self.held)
 
 
 def read_source(store: str | Path, default: Mapping[str, Any] | None = None) -> Source:
@@ -146,6 +162,9 @@ def read_source(store: str | Path, default: Mapping[str, Any] | None = None) -> 
     tree, facts = open_store(path), read_facts(path)
     try:
         seen = overview(path, default)
+        if seen.differs:
+            # A model that a recipe needs not, and so does not name, is no difference.
+            seen = replace(seen, differs={name: value for name, value in seen.differs.items() if value != ""})
         told = list(_rows(tree, facts))
     except StoreError:
         raise
@@ -154,8 +173,9 @@ def read_source(store: str | Path, default: Mapping[str, Any] | None = None) -> 
             f"{path} is damaged: its list of clips cannot be read ({error})", "build it again from the cache"
         ) from error
     measured, fields = [], {"flow": [], "strain": [], "dynamic": []}
+    held = ClipArrays.of(OneClip(tree, facts, 0)).held
     for row in range(len(told)):
-        arrays = ClipArrays(OneClip(tree, facts, row))
+        arrays = ClipArrays(OneClip(tree, facts, row), held)
         measured.append(measure(_onset_to_apex(arrays), arrays.get("crop", "image"), arrays.marks()))
         for name, found in (("flow", arrays.flow()), ("strain", arrays.strain())):
             if found is not None:
@@ -167,7 +187,8 @@ def read_source(store: str | Path, default: Mapping[str, Any] | None = None) -> 
         Clip(row, _name(row, t["sample"]), t, m, tuple(f))
         for row, (t, m, f) in enumerate(zip(told, measured, found, strict=True))
     )
-    return Source(path, tree, facts, seen, clips, {name: _common(values) for name, values in fields.items()})
+    scales = {name: _common(values) for name, values in fields.items()}
+    return Source(path, tree, facts, seen, clips, held, scales)
 
 
 def _rows(tree: Any, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -179,7 +200,7 @@ def _rows(tree: Any, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _onset_to_apex(arrays: ClipArrays) -> np.ndarray | None:
     """The flow from onset to apex; one that ends in a magnified apex measures the magnifier too."""
-    if "flow_onset" not in arrays.one.stages or "magnified" in arrays.one.about("flow_onset", "flow"):
+    if "flow_onset/flow" not in arrays.held or "magnified" in arrays.one.about("flow_onset", "flow"):
         return None
     return arrays.get("flow_onset", "flow")
 

@@ -31,7 +31,10 @@ def distributions(source: Source, cards: Sequence[Card]) -> Markup:
     most = max(seen.classes.values(), default=0)
     least = min(seen.classes.values(), default=0)
     share = "Classes that differ in how much moves can be told apart by that alone."
-    subjects = {name: "#" + urlencode({"subject": name}) for name in seen.subjects}
+    # Subjects of one database are told apart without its name.
+    databases = {name.partition("/")[0] for name in seen.subjects}
+    short = {name: name.partition("/")[2] or name if len(databases) == 1 else name for name in seen.subjects}
+    subjects = {short[name]: "#" + urlencode({"subject": name}) for name in seen.subjects}
     figures = [
         ("Classes", charts.bars("Clips by class", classes, links),
          f"Largest to smallest class: {most / least:.1f} to 1. Weight classes, or sample them, in training." if least else ""),
@@ -40,7 +43,7 @@ def distributions(source: Source, cards: Sequence[Card]) -> Markup:
         ("Clip length", charts.histogram("Clip length", lengths, "frames"), "Onset to offset, both counted."),
         ("Clip duration", charts.histogram("Clip duration", times, "ms"), "A micro-expression lasts up to about half a second."),
         ("Frame rate", charts.histogram("Frame rate", rates, "fps"), "One rate is good: with two, motion a frame differs."),
-        ("Subjects", charts.bars("Clips by subject", seen.subjects, subjects),
+        ("Subjects", charts.bars("Clips by subject", {short[name]: count for name, count in seen.subjects.items()}, subjects),
          "Leave-one-subject-out folds are as uneven as these bars."),
     ]  # fmt: skip
     shown = [h("figure", h("h3", title), chart, h("figcaption", note, class_="soft")) for title, chart, note in figures]

@@ -90,7 +90,7 @@ def compare(store: str | Path, other: str | Path) -> Drift:
         if name not in rows[1]:
             continue
         pair = [OneClip(t, f, r[name]) for t, f, r in zip(trees, facts, rows, strict=True)]
-        changes = [*_coordinates(*pair), *_changes(*map(ClipArrays, pair), (paths[0] & paths[1]) - equal)]
+        changes = [*_coordinates(*pair), *_changes(*map(ClipArrays.of, pair), (paths[0] & paths[1]) - equal)]
         same += not changes
         if changes:
             clips[name] = tuple(changes)

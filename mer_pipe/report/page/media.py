@@ -47,7 +47,7 @@ def compressed(picture: np.ndarray, quality: int) -> bytes:
     file = io.BytesIO()
     image = Image.fromarray(picture)
     if features.check("webp"):
-        image.save(file, "webp", quality=quality, method=4)
+        image.save(file, "webp", quality=quality, method=2)
     else:
         image.save(file, "jpeg", quality=quality, optimize=True)
     return file.getvalue()

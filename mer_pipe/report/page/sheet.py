@@ -45,7 +45,7 @@ def contact_sheet(source: Source, cards: Sequence[Card], look: Look) -> Markup:
         h("label", "find ", h("input", type="search", name="find", placeholder="clip, label, AU", autocomplete="off")),
         _select("subject", [(s, s) for s in subjects], "all"),
         _select("label", [(label, label or "outside the class set") for label in labels], "all"),
-        _select("au", [(au, f"AU {au}") for au in aus], "all"),
+        _select("AU", [(au, f"AU {au}") for au in aus], "all"),
         _select("flag", [("any", "any flag"), *((word, word) for word in words)], "all clips"),
         _select("sort", [("id", "clip"), ("subject", "subject"), ("label", "label"), ("motion", "mean motion"),
                          ("high", "largest motion"), ("frames", "length"), ("flags", "flags")]),

@@ -55,9 +55,9 @@ def document(title: str, body: Markup, after: Markup | None = None, single: bool
     bar = h(
         "nav",
         h("a", "mer-pipe", href=f"{home}#top", class_="home"),
-        [h("a", name, href=f"{home}#{to}") for to, name in SECTIONS.items()],
-        h("button", "keys", type="button", data_keys=True),
-        h("button", "light/dark", type="button", data_theme_switch=True),
+        h("span", [h("a", name, href=f"{home}#{to}") for to, name in SECTIONS.items()]),
+        h("button", "?", type="button", data_keys=True, aria_label="keys", title="keys"),
+        h("button", "◐", type="button", data_theme_switch=True, aria_label="light or dark", title="light or dark"),
         class_="bar",
     )
     page = [

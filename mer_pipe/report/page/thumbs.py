@@ -12,8 +12,8 @@ CELL = 112
 """Side of one cell in px."""
 
 
-def thumbnail(source: Source, arrays: ClipArrays, look: Look) -> list[tuple[str, np.ndarray, bool]]:
-    """The cells of a thumbnail: name, picture, whether it is a hole."""
+def thumbnail(source: Source, arrays: ClipArrays, look: Look) -> tuple[np.ndarray, tuple[tuple[str, bool], ...]]:
+    """The cells of a clip side by side, (CELL, n x CELL, 3) uint8, and for each its name and whether it is a hole."""
     found: list[tuple[str, np.ndarray | None, tuple[str, ...]]] = []
     scales = source.scales
     if not look.shareable:
@@ -36,7 +36,10 @@ def thumbnail(source: Source, arrays: ClipArrays, look: Look) -> list[tuple[str,
             shown.append((name, fitted(picture, CELL, exact=True), False))
         elif damaged:
             shown.append((name, _hatch(), True))
-    return shown
+    if not shown:
+        return np.full((CELL, CELL, 3), 128, np.uint8), ()
+    strip = np.concatenate([picture for _, picture, _ in shown], axis=1)
+    return strip, tuple((f"{name}: hole" if damaged else name, damaged) for name, _, damaged in shown)
 
 
 def _hatch() -> np.ndarray:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mer_pipe.report.page.clip import article
-from mer_pipe.report.page.data import Clip, ClipArrays, Source, read_source
+from mer_pipe.report.page.data import Clip, Source, read_source
 from mer_pipe.report.page.drift import Drift, compare
 from mer_pipe.report.page.html import Markup, h, joined, static
 from mer_pipe.report.page.index import index
@@ -59,15 +60,14 @@ def write_report(
     drift = compare(store, against) if against else None
     look = Look.of(single_file, shareable)
     if single_file:
-        cards, articles = [], []
-        for clip, arrays, changes in _each(source, drift, tick):
-            text = article(arrays, clip, look, changes)
-            cards.append(_card(source, clip, arrays, look, changes, f"#clip/{clip.name}", data_uri))
-            # A script of an unknown type is kept as text: nothing of it is parsed or decoded before it is looked at.
-            articles.append(Markup(f'<script type="text/x-clip" id="clip/{clip.name}">{text}</script>'))
+        made = list(_made(source, look, drift, tick))
+        cards = [_card(page, f"#clip/{page.clip.name}", data_uri(page.thumbnail)) for page in made]
+        # A script of an unknown type is kept as text: nothing of it is parsed or decoded before it is looked at.
+        kept = [
+            Markup(f'<script type="text/x-clip" id="clip/{page.clip.name}">{page.article}</script>') for page in made
+        ]
         body = joined([index(source, cards, look, drift), h("div", id="clip", hidden=True)])
-        page = document(_title(source), body, joined(articles), single=True)
-        write_file(out, page.encode())
+        write_file(out, document(_title(source), body, joined(kept), single=True).encode())
         return out
     work = out.parent / temporary_name(out.name)
     try:
@@ -90,49 +90,51 @@ def _write_folder(
     for name, text in (("report.css", style_sheet()), *((name, static(name)) for name in SCRIPTS)):
         (work / "assets" / name).write_text(text, encoding="utf-8")
     cards = []
-    for clip, arrays, changes in _each(source, drift, tick):
-
-        def keep(data: bytes, clip: Clip = clip) -> str:
-            name = f"thumbs/{clip.name}.{suffix(data)}"
-            (work / name).write_bytes(data)
-            return name
-
-        body = joined([_around(source, clip), h("main", article(arrays, clip, look, changes)), key_list()])
-        page = document(f"{clip.short} · {_title(source)}", body, up="../")
-        (work / "clips" / f"{clip.name}.html").write_text(page, encoding="utf-8")
-        cards.append(_card(source, clip, arrays, look, changes, f"clips/{clip.name}.html", keep))
+    for page in _made(source, look, drift, tick):
+        name = page.clip.name
+        body = joined([_around(source, page.clip), h("main", page.article), key_list()])
+        text = document(f"{page.clip.short} · {_title(source)}", body, up="../")
+        (work / "clips" / f"{name}.html").write_text(text, encoding="utf-8")
+        thumb = f"thumbs/{name}.{suffix(page.thumbnail)}"
+        (work / thumb).write_bytes(page.thumbnail)
+        cards.append(_card(page, f"clips/{name}.html", thumb))
     (work / "index.html").write_text(document(_title(source), index(source, cards, look, drift)), encoding="utf-8")
 
 
-def _each(source: Source, drift: Drift | None, tick: Callable[[int, int], None]) -> Any:
-    for clip in source.clips:
+@dataclass(frozen=True)
+class _Made:
+    """A clip as a report shows it: its article, its thumbnail's bytes and cells, the words of its flags."""
+
+    clip: Clip
+    article: Markup
+    thumbnail: bytes
+    cells: tuple[tuple[str, bool], ...]
+    words: tuple[str, ...]
+
+
+def _made(source: Source, look: Look, drift: Drift | None, tick: Callable[[int, int], None]) -> Iterator[_Made]:
+    """All clips in order. Compressing pictures is most of the work and leaves Python's lock: a thread a core does it."""
+
+    def make(clip: Clip) -> _Made:
+        arrays = source.arrays(clip)
         changes = [change.what for change in drift.clips.get(clip.id, ())] if drift else []
-        yield clip, source.arrays(clip), changes
-        tick(clip.row + 1, len(source.clips))
+        text = article(arrays, clip, look, changes)
+        strip, cells = thumbnail(source, arrays, look)
+        words = dict.fromkeys(flag.word for flag in clip.flags)
+        words |= ({"hole": None} if arrays.holes else {}) | ({"changed": None} if changes else {})
+        return _Made(clip, text, compressed(strip, 60 if look.single else 72), cells, tuple(words))
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for done, page in enumerate(pool.map(make, source.clips), 1):
+            yield page
+            tick(done, len(source.clips))
 
 
-def _card(
-    source: Source,
-    clip: Clip,
-    arrays: ClipArrays,
-    look: Look,
-    changes: Sequence[str],
-    link: str,
-    keep: Callable[[bytes], str],
-) -> Card:
-    drawn = thumbnail(source, arrays, look)
-    strip = (
-        np.concatenate([picture for _, picture, _ in drawn], axis=1)
-        if drawn
-        else np.full((CELL, CELL, 3), 128, np.uint8)
-    )
-    alt = f"{clip.short}: " + ", ".join(name for name, _, _ in drawn)
-    image = h("img", src=keep(compressed(strip, 60 if look.single else 72)), alt=alt, width=strip.shape[1],
-              height=strip.shape[0], loading="lazy", decoding="async")  # fmt: skip
-    words = dict.fromkeys(flag.word for flag in clip.flags)
-    words |= {"hole": None} if arrays.holes else {}
-    words |= {"changed": None} if changes else {}
-    return Card(clip, image, [(f"{name}: hole" if bad else name, bad) for name, _, bad in drawn], link, tuple(words))
+def _card(page: _Made, link: str, thumb: str) -> Card:
+    alt = f"{page.clip.short}: " + ", ".join(name for name, _ in page.cells)
+    wide = CELL * max(1, len(page.cells))
+    image = h("img", src=thumb, alt=alt, width=wide, height=CELL, loading="lazy", decoding="async")
+    return Card(page.clip, image, page.cells, link, page.words)
 
 
 def _title(source: Source) -> str:

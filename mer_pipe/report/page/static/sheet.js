@@ -7,7 +7,7 @@
   const count = document.querySelector("#count"), empty = document.querySelector("#empty"), main = document.querySelector("main");
   const view = document.querySelector("#clip");
   const words = new Intl.Collator("en", { numeric: true });
-  const FILTERS = ["subject", "label", "au", "flag"];
+  const FILTERS = ["subject", "label", "AU", "flag"];
   const found = new Map(cards.map((card) => [card, card.textContent.toLowerCase() + " " + card.dataset.id.toLowerCase()]));
   let falling = false;
 
@@ -16,7 +16,7 @@
     const flags = told.flag ? told.flag.split(",") : [];
     return (want("subject") === "*" || told.subject === want("subject"))
       && (want("label") === "*" || told.label === want("label"))
-      && (want("au") === "*" || told.au.split(" ").includes(want("au")))
+      && (want("AU") === "*" || told.au.split(" ").includes(want("AU")))
       && (want("flag") === "*" || (want("flag") === "any" ? flags.some((f) => f !== "repaired" && f !== "changed")
         : flags.includes(want("flag"))))
       && form.elements.find.value.toLowerCase().split(/\s+/).every((word) => found.get(card).includes(word));
