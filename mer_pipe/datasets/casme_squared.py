@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer_pipe.datasets.marks import Unusable
 from mer_pipe.datasets.places import Layout, check_root, find_clips, find_sheet
-from mer_pipe.datasets.rows import Entry, Unusable, listing, marked_by_onset, plain_name, subject_number, terms_of
+from mer_pipe.datasets.rows import Entry, listing, marked_by_onset, plain_name, subject_number, terms_of
 from mer_pipe.datasets.sheets import Row, Sheet, _csv_table, _read_bytes, _workbook_tables, suggest
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
 from mer_pipe.types import DatasetError, Listing
@@ -47,6 +48,8 @@ def list_clips(
     class_set: str = "4",
     apex_policy: str = "sheet",
     offset_policy: str = "apex",
+    missing_frames: str = "exclude",
+    repeated_rows: str = "exclude",
     corrections: str | os.PathLike[str] | None = None,
 ) -> Listing:
     """List the annotated expressions of CAS(ME)^2.
@@ -59,9 +62,9 @@ def list_clips(
     tree : which frames: "raw" (rawpic, whole videos), "selected" or "cropped". None: the first of these that is there.
     expressions : "micro", "macro" or "both"; those of the other type are excluded.
     class_set : "4" or "3", see `mer_pipe.datasets.classes`; clips of other emotions are excluded.
-    apex_policy : "sheet" takes the annotated apex; "middle" the frame halfway between onset and offset.
+    apex_policy : "sheet", "sheet_or_middle", "middle" or "motion", see `mer_pipe.datasets.marks.marks`.
     offset_policy : for the rows whose offset is 0: "apex" ends the clip at its apex, "exclude" excludes it.
-    corrections : a table of the user's own corrections, see `mer_pipe.datasets.corrections.Corrections`.
+    missing_frames, repeated_rows, corrections : see `mer_pipe.datasets.casme2.list_clips`.
 
     Raises
     ------
@@ -99,6 +102,8 @@ def list_clips(
         fps=FPS,
         version="code_final_updated" if "updated" in code.sheet.name.lower() else "code_final",
         tree=clips.tree,
+        missing_frames=missing_frames,
+        repeated_rows=repeated_rows,
         corrections=corrections,
     )
     return listing(entries, terms, folder_of, notes)
@@ -179,7 +184,7 @@ def _read(path: Path) -> _Code:
 
 
 def _tables(path: Path, data: bytes) -> list[list[list[str]]]:
-    return _csv_table(data, path) if path.suffix.lower() == ".csv" else _workbook_tables(data, path)
+    return _csv_table(data, path) if path.suffix.lower() == ".csv" else _workbook_tables(data, path, "")
 
 
 def _without_blank_columns(table: list[list[str]]) -> list[list[str]]:

@@ -33,11 +33,10 @@ def plan(draft: Draft) -> None:
             draft.film(f"{where}/depth", "{}.png", person, (marks[0], marks[0], marks[0] + 1), aus, gray=True)
         return f"spNO.{person}/{video}_{onset}"
 
-    objectives = {emotion: objective for emotion, _, objective in ACTS}
-    for person, index, emotion, aus in draft.ordinary([act[:2] for act in ACTS]):
+    for person, index, emotion, aus, objective in draft.ordinary(ACTS):
         # Two micro-expressions a video.
         marks = draft.marks(30 + 60 * (index % 2))
-        name = add(person, "ab"[(index - 1) // 2 % 2], emotion, aus, marks, objective=objectives[emotion])
+        name = add(person, "ab"[(index - 1) // 2 % 2], emotion, aus, marks, objective=objective)
         draft.sample(name, marks)
     if draft.quirks:
         m = draft.marks()

@@ -65,6 +65,8 @@ def plan(draft: Draft) -> None:
         SHEET,
         *rows,
         title="CASFEcode_final",
-        naming_rule1=[(person + 14, f"s{person + 14}", person) for person in sorted(people)],
-        naming_rule2=[(code, name) for code, name, _ in VIDEOS],
+        more={
+            "naming rule1": [(person + 14, f"s{person + 14}", person) for person in sorted(people)],
+            "naming rule2": [(code, name) for code, name, _ in VIDEOS],
+        },
     )

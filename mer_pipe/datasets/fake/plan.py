@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,10 +88,12 @@ class Draft:
     clips : how many ordinary clips.
     seed : of every number drawn.
     quirks : whether the database's known faults are in it, one of each.
+    left_out : emotions, in lower case, that ordinary clips don't show.
     """
 
-    def __init__(self, database: str, clips: int, seed: int, quirks: bool) -> None:
+    def __init__(self, database: str, clips: int, seed: int, quirks: bool, left_out: Collection[str] = ()) -> None:
         self.database, self.clips, self.seed, self.quirks = database, clips, seed, quirks
+        self.left_out = left_out
         self.rng = np.random.default_rng([seed, 11, zlib.crc32(database.encode())])
         self.scenes: dict[str, Scene] = {}
         self.tables: list[Table] = []
@@ -107,11 +109,11 @@ class Draft:
         first = int(self.rng.integers(2, 150)) if onset is None else onset
         return first, first + int(self.rng.integers(3, count - 2)), first + count - 1
 
-    def ordinary(self, acts: Sequence[tuple[str, str]], each: int = 4) -> Iterator[tuple[int, int, str, str]]:
-        """(person from 1, clip of the person from 1, emotion, units) for each ordinary clip."""
+    def ordinary(self, acts: Sequence[tuple], each: int = 4) -> Iterator[tuple]:
+        """(person from 1, clip of the person from 1, *act) for each ordinary clip; an act starts with its emotion."""
+        kept = [act for act in acts if act[0].lower() not in self.left_out]
         for index in range(self.clips):
-            emotion, units = acts[index % len(acts)]
-            yield index // each + 1, index % each + 1, emotion, units
+            yield index // each + 1, index % each + 1, *kept[index % len(kept)]
 
     def film(
         self,
@@ -146,11 +148,14 @@ class Draft:
         self.excluded[f"{self.database}/{name}"] = why
 
     def table(
-        self, path: str, *rows: Sequence[object], title: str = "Sheet1", **pages: Sequence[Sequence[object]]
+        self,
+        path: str,
+        *rows: Sequence[object],
+        title: str = "Sheet1",
+        more: Mapping[str, Sequence[Sequence[object]]] | None = None,
     ) -> None:
-        """Add a sheet of these rows, and further pages by title ("_" for a space)."""
-        more = {name.replace("_", " "): page for name, page in pages.items()}
-        self.tables.append(Table(path, {title: rows, **more}))
+        """Add a sheet of these rows, and further pages by title."""
+        self.tables.append(Table(path, {title: rows, **(more or {})}))
 
     def expected(self, root: str) -> Expected:
         """What must come out, once the database is written to `root`."""

@@ -55,15 +55,17 @@ def plan(draft: Draft) -> None:
             draft.film(where, f"{subject:03d}_{{:0{digits}d}}.jpg", subject, marks, units, gray=True, **more)
         return f"{subject:03d}/{clip}"
 
-    for index, (person, nth, _, _) in enumerate(draft.ordinary([act[:2] for act in ACTS])):
+    for index, (person, nth, *act) in enumerate(draft.ordinary(ACTS)):
         marks = draft.marks(5000 + 20 * index)
         subject = person + 5
-        draft.sample(add(subject, f"{subject:03d}_{(nth + 1) // 2}_{nth}", ACTS[index % len(ACTS)], marks), marks)
+        draft.sample(add(subject, f"{subject:03d}_{(nth + 1) // 2}_{nth}", act, marks), marks)
     if draft.quirks:
         _quirks(draft, add)
     preamble = [("SAMM micro-movements: a generated copy of the sheet's layout",), *[(None,)] * 2]
     preamble += [(f"Note {n}", None, "generated") for n in range(1, 11)]
-    draft.table(SHEET, ("Codes",), ("I", "II"), title="Emotion Classes", MICRO_ONLY=[*preamble, HEADER, *rows])
+    draft.table(
+        SHEET, ("Codes",), ("I", "II"), title="Emotion Classes", more={"MICRO_ONLY": [*preamble, HEADER, *rows]}
+    )
 
 
 def _quirks(draft: Draft, add: Callable[..., str]) -> None:
