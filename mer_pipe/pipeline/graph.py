@@ -7,11 +7,11 @@ the products that a store publishes, so what no product needs is never planned. 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from mer_pipe.types import ArraySpec, Sample, Stage
@@ -195,17 +195,18 @@ class Graph:
                 raise ValueError(f"two nodes are called {node.name}")
             self.nodes[node.name] = node
         self._digests = digests
+        self._frames: dict[int, FrameSource] = {}
         self._made: dict[str, dict[At, Cell]] = {}
         for node in self.nodes.values():
             self._made[node.name] = {}
         self._make(self._demanded())
 
-    @cached_property
+    @functools.cached_property
     def targets(self) -> dict[str, tuple[Cell, ...]]:
         """For each product's path, its cells in C order of the leading axes."""
         return {p.path: tuple(self._made[p.node][at] for at in p.at) for p in self.products}
 
-    @cached_property
+    @functools.cached_property
     def cells(self) -> dict[str, Cell]:
         """All cells that the products need, by key, inputs before those that read them."""
         return {cell.key: cell for made in self._made.values() for cell in made.values()}
@@ -274,8 +275,8 @@ class Graph:
         if isinstance(wanted, Frame):
             if wanted.position is None:
                 axis = list(node.over).index("frame")
-                return lambda at: FrameSource(int(at[axis]), self._digests(int(at[axis])))
-            return _once(lambda: FrameSource(wanted.position, self._digests(wanted.position)))
+                return lambda at: self._frame(int(at[axis]))
+            return _once(lambda: self._frame(wanted.position))
         made, output = self._made[wanted.node], wanted.output
         if isinstance(wanted, Stack):
             return _once(lambda: StackSource(tuple(CellSource(made[v,].key, output) for v in wanted.values)))
@@ -288,6 +289,12 @@ class Graph:
         if not set(self.nodes[wanted.node].over) - set(wanted.at):
             return _once(lambda: CellSource(made[select(())].key, output))
         return lambda at: CellSource(made[select(at)].key, output)
+
+    def _frame(self, position: int) -> FrameSource:
+        found = self._frames.get(position)
+        if found is None:
+            found = self._frames[position] = FrameSource(position, self._digests(position))
+        return found
 
     def _selector(self, node: Node, wanted: Value) -> Callable[[At], At]:
         """A function from the coordinates of a cell of `node` to those of the cell that it reads."""
@@ -319,7 +326,7 @@ class _Writer:
             raise ValueError(f"{node.name} is not wired over {stage.along}, which its stage maps")
         self._along = stage.along
         self._axis = 0 if stage.along is None else list(node.over).index(stage.along)
-        self._tail = f'}},"parameters":{canonical(stage.parameters())},"stage":{canonical(stage.name)},"version":{stage.version}}}'
+        self._tail = _tail(stage)
         self._last: dict[str, tuple[Source, str]] = {}
 
     def text(self, at: At, sources: Mapping[str, Source]) -> str:
@@ -332,6 +339,14 @@ class _Writer:
             inputs.append(last[1])
         head = f'{{"at":{{"{self._along}":{float(at[self._axis])!r}}},' if self._along else "{"
         return f'{head}"format":{FORMAT},"inputs":{{{",".join(inputs)}{self._tail}'
+
+
+@functools.lru_cache(maxsize=1024)
+def _tail(stage: Stage) -> str:
+    """The end of a document, which all clips share."""
+    return (
+        f'}},"parameters":{canonical(stage.parameters())},"stage":{canonical(stage.name)},"version":{stage.version}}}'
+    )
 
 
 def _source_text(source: Source) -> str:
