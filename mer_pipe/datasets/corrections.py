@@ -164,7 +164,7 @@ class Corrections:
                 raise DatasetError(f"{where} and row {fields[field][0]} both correct the {field} of {cells['clip']}")
             reason = cells.get("reason") or "no reason given"
             source = ", ".join(part for part in (cells.get("source"), where) if part)
-            name = f"{cells['subject']}/{cells['clip']}"
+            name = "/".join(part for part in (cells.get("database"), cells["subject"], cells["clip"]) if part)
             mine = Correction(field, cells.get("reads") or None, becomes or None, reason, source)
             fields[field] = row.number, name, mine
 

@@ -25,6 +25,7 @@ from mer_pipe.datasets.tree import safe, subfolders
 from mer_pipe.types import DatasetError, Excluded, Listing, Sample
 
 _NAMES = {"casme2": ("casme2", "casmeii"), "samm": ("samm",), "smic": ("smic",)}
+_UNUSED = re.compile(r"\([^()]+\) was not used$")
 _TITLES = {"casme2": "CASME II", "samm": "SAMM", "smic": "SMIC"}
 
 
@@ -51,7 +52,7 @@ def list_clips(
     casme2_sheet : as `sheet` of `mer_pipe.datasets.casme2.list_clips`.
     class_set : "3": negative, positive, surprise, as the list says.
     apex_policy : as for CASME II. The default takes SAMM's two misprinted apexes halfway, since the list has both clips.
-        For SMIC, which annotates no apex, "sheet" and "sheet_or_middle" take the frame halfway.
+        For SMIC, which annotates no apex, "sheet" and "sheet_or_middle" take the frame halfway, or that of a correction.
     missing_frames, corrections : see `mer_pipe.datasets.casme2.list_clips`.
 
     Returns
@@ -69,7 +70,9 @@ def list_clips(
     path = check_root(root)
     listed = find_members(path, members, classes, tuple(_NAMES))
     policies = {"apex_policy": apex_policy, "missing_frames": missing_frames, "corrections": corrections}
-    smic_apex = apex_policy if apex_policy in smic_adapter.APEX_POLICIES else "sheet_or_middle"
+    smic_apex = apex_policy
+    if apex_policy in ("sheet", "sheet_or_middle"):
+        smic_apex = "middle" if corrections is None else "sheet_or_middle"
     readers: dict[str, Callable[[Path], Listing]] = {
         "casme2": lambda folder: casme2_adapter.list_clips(folder, sheet=casme2_sheet, class_set="7", **policies),
         "samm": lambda folder: samm_adapter.list_clips(folder, class_set="8", **policies),
@@ -142,22 +145,27 @@ def _chosen(listed: Members, found: Mapping[str, _Database], class_set: str) -> 
             reason = f"{where}: {title} has no such clip", "Check the list, or the database's sheet and folders."
         excluded.append(Excluded(name, *reason))
     notes = [f"members from {listed.name}: {len(listed.rows)} clips", *listed.notes]
-    unused = [set(d.listing.notes) for d in found.values() if d.listing]
     for name, database in found.items():
         if database.listing is None:
             notes.append(f"{_TITLES[name]} is not there: its clips are excluded")
             continue
         inside = sum(member.database == name for member in listed.rows)
         notes.append(f"{name}: {len(database.clips)} annotated clips, {inside} in the list")
-        # A correction is unused where no database used it, and is then told once.
-        notes += [
-            f"{name}: {note}" if "was not used" not in note else note
-            for note in database.listing.notes
-            if "was not used" not in note or (all(note in other for other in unused) and note not in notes)
-        ]
+        notes += [f"{name}: {note}" for note in database.listing.notes if not _UNUSED.search(note)]
+    notes += _unused([database.listing.notes for database in found.values() if database.listing], tuple(found))
     return Listing(
         tuple(sorted(samples, key=lambda s: s.id)), tuple(sorted(excluded, key=lambda e: e.id)), tuple(notes)
     )
+
+
+def _unused(all_notes: list[tuple[str, ...]], databases: tuple[str, ...]) -> list[str]:
+    """The user's corrections that no database used: a row that names none of them is read for each."""
+    told: list[str] = []
+    for note in (n for notes in all_notes for n in notes if _UNUSED.search(n)):
+        own = note.split("(")[1].startswith(tuple(f"{name}/" for name in databases))
+        if (own or all(note in notes for notes in all_notes)) and note not in told:
+            told.append(note)
+    return told
 
 
 def _labelled(sample: Sample, member: Member, listed: Members, class_set: str) -> Sample:
