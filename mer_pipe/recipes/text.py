@@ -14,7 +14,6 @@ from mer_pipe.recipes.wiring import Models
 from mer_pipe.stages.magnify import EulerianClip
 from mer_pipe.types import RecipeError
 
-
 _KINDS = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 
 
