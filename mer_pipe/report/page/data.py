@@ -104,21 +104,19 @@ class ClipArrays:
         crops, marks = self.get("crop", "image"), self.marks()
         return crops[marks.index(name)] if crops is not None and name in marks else None
 
-    def flow(self) -> tuple[np.ndarray, str] | None:
-        """The flow that a contact sheet shows, and where it is from."""
-        flow = self.get("flow_onset", "flow")
-        if flow is not None:
-            return flow, "flow_onset"
+    def flow(self) -> np.ndarray | None:
+        """The flow that a contact sheet shows: from the onset, or of the magnified clip in a store without that one."""
+        if "flow_onset/flow" in self.held:
+            return self.get("flow_onset", "flow")
         moved = self.get("motion", "motion")
-        return None if moved is None else (moved[..., :2], "motion")
+        return None if moved is None else moved[..., :2]
 
-    def strain(self) -> tuple[np.ndarray, str] | None:
-        """The strain that a contact sheet shows, and where it is from."""
-        strain = self.get("strain", "strain")
-        if strain is not None:
-            return strain, "strain"
+    def strain(self) -> np.ndarray | None:
+        """The strain that a contact sheet shows, as `flow`."""
+        if "strain/strain" in self.held:
+            return self.get("strain", "strain")
         moved = self.get("motion", "motion")
-        return None if moved is None else (moved[..., 2], "motion")
+        return None if moved is None else moved[..., 2]
 
     def scan(self) -> None:
         """Read every array once, so that all holes are known."""
@@ -176,10 +174,12 @@ def read_source(store: str | Path, default: Mapping[str, Any] | None = None) -> 
     held = ClipArrays.of(OneClip(tree, facts, 0)).held
     for row in range(len(told)):
         arrays = ClipArrays(OneClip(tree, facts, row), held)
-        measured.append(measure(_onset_to_apex(arrays), arrays.get("crop", "image"), arrays.marks()))
+        found_here = measure(_onset_to_apex(arrays), arrays.get("crop", "image"), arrays.marks())
+        # Grey levels would not compare with the other clips' px.
+        measured.append(Measures(same=found_here.same) if "flow_onset/flow" in arrays.holes else found_here)
         for name, found in (("flow", arrays.flow()), ("strain", arrays.strain())):
             if found is not None:
-                fields[name].append(_scale(name, found[0]))
+                fields[name].append(_scale(name, found))
         if (dynamic := arrays.get("dynamic", "image")) is not None:
             fields["dynamic"].append(_scale("dynamic", dynamic))
     found = flags(told, measured)

@@ -22,7 +22,7 @@ def thumbnail(source: Source, arrays: ClipArrays, look: Look) -> tuple[np.ndarra
             found.append((mark, None if frame is None else pictures.image_picture(frame), ("crop/image",)))
     moving = (("flow", arrays.flow(), pictures.flow_picture), ("strain", arrays.strain(), pictures.strain_picture))
     for name, moved, draw in moving:
-        field = None if moved is None else cells(moved[0]) if look.shareable else moved[0]
+        field = None if moved is None else cells(moved) if look.shareable else moved
         own = ("flow_onset/flow",) if name == "flow" else ("strain/strain",)
         found.append((name, None if field is None else draw(field, scales[name]), (*own, "motion/motion")))
     if not look.shareable:

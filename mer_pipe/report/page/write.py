@@ -122,7 +122,7 @@ def _made(source: Source, look: Look, drift: Drift | None, tick: Callable[[int, 
         strip, cells = thumbnail(source, arrays, look)
         words = dict.fromkeys(flag.word for flag in clip.flags)
         words |= ({"hole": None} if arrays.holes else {}) | ({"changed": None} if changes else {})
-        return _Made(clip, text, compressed(strip, 60 if look.single else 72), cells, tuple(words))
+        return _Made(clip, text, compressed(strip, 60 if look.single else 68), cells, tuple(words))
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for done, page in enumerate(pool.map(make, source.clips), 1):
