@@ -103,7 +103,7 @@ def cannot_write(error: OSError, path: Path | None) -> StoreError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(
             f"the disk is full: could not write{where}",
-            "free space or choose another --cache, then run the same command: what is finished is kept",
+            "free space, or choose another place with --cache or --store, and run the same command: what is finished is kept",
         )
     return StoreError(f"could not write{where}: {error.strerror or error}")
 
