@@ -158,6 +158,12 @@ def _beside(samples: list[Sample], database: str, class_set: str, variant: str) 
             differ.append(f"{people} subjects instead of {entry.subjects}")
         if differ:
             lines.append(f"{under}: differs in {', '.join(differ)}")
+    if all(entry.counts != dict(counts) for entry in near):
+        lines += [
+            f"{under}: these are the counts published with {entry.variant or 'this class set'} ({entry.source})"
+            for entry in published(database, class_set)
+            if entry.counts == dict(counts)
+        ]
     return lines
 
 

@@ -99,6 +99,8 @@ def test_a_whole_database_is_told_beside_what_is_published(tmp_path):
     fewer = replace(listing, samples=[s for s in listing.samples if s.label != "surprise"][:-1])
     differs = next(line for line in compare(fewer, "casme2") if "differs" in line)
     assert "surprise 0 instead of 25" in differs
+    later = replace(listing, samples=[*listing.samples, *(s for s in listing.samples if s.label == "surprise")][:249])
+    assert any("these are the counts published with 20190701" in line for line in compare(later, "casme2"))
 
 
 def test_an_unpublished_database_and_an_empty_listing_say_so(casme2_root, tmp_path):
