@@ -330,7 +330,7 @@ ABOUT_ARRAY = ("units", "long_name", "stage", "stage_version", "parameters", "sy
 def store_page() -> str:
     """The layout of a store of the default recipe, read back from one that is published with zeros for values."""
     with tempfile.TemporaryDirectory() as folder:
-        root, order = publish_zeros(Path(folder))
+        root, order = publish_zeros(_one_still_clip(Path(folder)))
         whole = json.loads((root / "zarr.json").read_text())["attributes"]
         found = {
             path.parent.relative_to(root).as_posix(): json.loads(path.read_text()) for path in root.rglob("zarr.json")
@@ -377,14 +377,31 @@ def store_page() -> str:
     return "\n".join(out)
 
 
-def publish_zeros(folder: Path) -> tuple[Path, list[str]]:
-    """Publish a store of the default recipe for one clip whose finished values are all zeros; its path and its arrays'."""
+def publish_zeros(request: api.Request) -> tuple[Path, list[str]]:
+    """Publish the store of a request as if every finished value were zero; its path and its arrays'. No stage runs."""
+    cache = Cache(request.cache)
+    graphs = [clip.graph for clip in api.prepare(request).plan.clips]
+    for graph in graphs:
+        entries = {}
+        for product in graph.products:
+            specs = graph.nodes[product.node].stage.returns
+            zeros = {name: np.zeros(_sizes(spec), spec.dtype) for name, spec in specs.items()}
+            entries |= {cell.key: (cell.key, cell.text, zeros) for cell in graph.targets[product.path]}
+        cache.put(entries.values())
+    built = api.build(api.prepare(request))
+    if built.made:
+        raise SystemExit(f"the store of zeros was not only zeros: {built.made} was made")
+    return built.store, [product.path for product in graphs[0].products]
+
+
+def _one_still_clip(folder: Path) -> api.Request:
+    """The default recipe over one clip of five tiny frames."""
     clip = folder / "data" / "subject" / "clip"
     clip.mkdir(parents=True)
     for number in range(5):
         Image.fromarray(np.full((8, 8, 3), number, np.uint8)).save(clip / f"{number}.png")
     (folder / "model").write_bytes(b"")
-    request = api.make_request(
+    return api.make_request(
         "folder",
         folder / "data",
         store=folder / "zeros.zarr",
@@ -392,17 +409,6 @@ def publish_zeros(folder: Path) -> tuple[Path, list[str]]:
         values={"dataset": {"apex_policy": "middle", "fps": 25.0}},
         landmarker=str(folder / "model"),
     )
-    graph = api.prepare(request).plan.clips[0].graph
-    entries = {}
-    for product in graph.products:
-        specs = graph.nodes[product.node].stage.returns
-        zeros = {name: np.zeros(_sizes(spec), spec.dtype) for name, spec in specs.items()}
-        entries |= {cell.key: (cell.key, cell.text, zeros) for cell in graph.targets[product.path]}
-    Cache(request.cache).put(entries.values())
-    built = api.build(api.prepare(request))
-    if built.made:
-        raise SystemExit(f"the store of zeros was not only zeros: {built.made} was made")
-    return built.store, [product.path for product in graph.products]
 
 
 def _sizes(spec: ArraySpec) -> tuple[int, ...]:
