@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mer_pipe.datasets.clip_folders import find_clips
 from mer_pipe.datasets.marks import Unusable
-from mer_pipe.datasets.places import Layout, check_root, find_clips, find_sheet
+from mer_pipe.datasets.places import Layout, check_root, find_sheet
 from mer_pipe.datasets.rows import Entry, listing, plain_name, subject_name, subject_number, terms_of
 from mer_pipe.datasets.sheets import Row, Sheet, read_sheet
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
@@ -74,7 +75,7 @@ def list_clips(
         number = subject_number(entry.cells["subject"])
         if number is None:
             raise Unusable(f"subject {entry.cells['subject']!r} is not a subject's number", "Correct the sheet.")
-        return clips.folder(loose(name), name, lambda folder: subject_number(folder) == number, repairs)
+        return clips.folder(loose(name), name, number, repairs)
 
     terms = terms_of(
         "casme",

@@ -6,8 +6,9 @@ import os
 import re
 from pathlib import Path
 
+from mer_pipe.datasets.clip_folders import find_clips
 from mer_pipe.datasets.marks import Unusable
-from mer_pipe.datasets.places import Layout, check_root, find_clips, find_sheet
+from mer_pipe.datasets.places import Layout, check_root, find_sheet
 from mer_pipe.datasets.rows import Entry, listing, plain_name, subject_name, subject_number, terms_of
 from mer_pipe.datasets.sheets import Row, Sheet, read_sheet
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
@@ -85,17 +86,17 @@ def list_clips(
     annotation = find_sheet(path, sheet, _read, LAYOUT, notes, lambda name: not re.search("mae|macro", name, re.I))
     entries = [_entry(row) for row in annotation.rows]
     wanted = {key for e in entries for key in (loose(e.cells["clip"]), _clip_key(e))}
-    clips = find_clips(path, LAYOUT, tree, loose, wanted, notes)
+    clips = find_clips(path, LAYOUT, tree, loose, wanted, notes, _subject)
 
     def folder_of(entry: Entry, repairs: list[str]) -> FrameFolder:
         name = plain_name(entry.cells["clip"])
-        number = subject_number(entry.cells["subject"], _SUBJECT)
+        number = _subject(entry.cells["subject"])
         if number is None:
             raise Unusable(f"subject {entry.cells['subject']!r} is not a subject's number", "Correct the sheet.")
         key = _clip_key(entry)
         if key in clips.found:
             return clips.folder(key, f"{entry.subject}_{name}_{entry.cells['onset']}", None, repairs)
-        return clips.folder(loose(name), name, lambda f: subject_number(f, _SUBJECT) == number, repairs)
+        return clips.folder(loose(name), name, number, repairs)
 
     terms = terms_of(
         "casme3",
@@ -112,6 +113,10 @@ def list_clips(
         corrections=corrections,
     )
     return listing(entries, terms, folder_of, notes)
+
+
+def _subject(name: str) -> int | None:
+    return subject_number(name, _SUBJECT)
 
 
 def _read(path: Path) -> Sheet:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer_pipe.datasets.clip_folders import find_clips
 from mer_pipe.datasets.marks import Unusable
-from mer_pipe.datasets.places import Layout, check_root, find_clips, find_sheet
+from mer_pipe.datasets.places import Layout, check_root, find_sheet
 from mer_pipe.datasets.rows import Entry, listing, marked_by_onset, plain_name, subject_number, terms_of
 from mer_pipe.datasets.sheets import Row, Sheet, _csv_table, _read_bytes, _workbook_tables, suggest
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
@@ -86,12 +87,12 @@ def list_clips(
         if number is None or entry.subject not in code.subjects.values():
             raise Unusable(f"no naming sheet maps subject {entry.cells['subject']!r} to a folder", "Correct the sheet.")
         if raw in clips.found:
-            return clips.folder(raw, _raw_name(raw), lambda folder: subject_number(folder) == number, [])
+            return clips.folder(raw, _raw_name(raw), None, [])
         if loose(name) not in clips.found and not raw:
             video = _video(name)
             raise Unusable(f"no naming sheet maps video {video!r} to a folder's number", "Correct the sheet.")
         shown = f"{_raw_name(raw)} or {name}" if raw and loose(name) not in clips.found else name
-        return clips.folder(loose(name), shown, lambda folder: subject_number(folder) == number, repairs)
+        return clips.folder(loose(name), shown, number, repairs)
 
     terms = terms_of(
         "casme_sq",

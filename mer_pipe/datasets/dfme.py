@@ -6,7 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from mer_pipe.datasets.places import Layout, check_root, find_clips, find_sheet, shared_names
+from mer_pipe.datasets.clip_folders import find_clips, shared_names
+from mer_pipe.datasets.places import Layout, check_root, find_sheet
 from mer_pipe.datasets.rows import Entry, listing, marked_by_onset, plain_name, subject_name, subject_number, terms_of
 from mer_pipe.datasets.sheets import Row, Sheet, read_sheet
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
@@ -69,18 +70,14 @@ def list_clips(
     path = check_root(root)
     annotation = find_sheet(path, sheet, _read, LAYOUT, notes)
     entries = marked_by_onset([_entry(row, fps) for row in annotation.rows])
-    clips = find_clips(path, LAYOUT, None, loose, {loose(e.cells["clip"]) for e in entries}, notes)
+    clips = find_clips(path, LAYOUT, None, loose, {loose(e.cells["clip"]) for e in entries}, notes, _subject)
     shared = shared_names(entries)
 
     def folder_of(entry: Entry, repairs: list[str]) -> FrameFolder:
         name = plain_name(entry.cells["clip"])
-        number = subject_number(entry.cells["subject"])
-
-        def subject(folder: str) -> bool:
-            return folder == entry.cells["subject"] or (number is not None and subject_number(folder) == number)
-
+        subject = _subject(entry.cells["subject"])
         needed = subject if loose(name) in shared else None
-        folder = clips.folder(loose(name), name, needed, repairs, prefer=subject)
+        folder = clips.folder(loose(name), name, needed, repairs, prefer_subject=subject)
         if not entry.cells.get("fps"):
             repairs.append(f"frame rate not in the sheet: {entry.fps:g} as asked")
         elif entry.fps not in RATES:
@@ -93,7 +90,7 @@ def list_clips(
         class_set=class_set,
         apex_policy=apex_policy,
         offset_policy=offset_policy,
-        fps=RATES[0],
+        fps=fps or RATES[0],  # every row that is not refused has its own
         version="emotion_id" if "emotion_id" in annotation.columns else "unknown",
         tree=clips.tree,
         missing_frames=missing_frames,
@@ -101,6 +98,11 @@ def list_clips(
         corrections=corrections,
     )
     return listing(entries, terms, folder_of, notes)
+
+
+def _subject(name: str) -> str | int:
+    number = subject_number(name)
+    return name.lower() if number is None else number
 
 
 def _read(path: Path) -> Sheet:

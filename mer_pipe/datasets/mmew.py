@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mer_pipe.datasets.places import Layout, check_root, find_clips, find_sheet, same
+from mer_pipe.datasets.clip_folders import find_clips, same
+from mer_pipe.datasets.places import Layout, check_root, find_sheet
 from mer_pipe.datasets.rows import Entry, listing, plain_name, subject_name, terms_of
 from mer_pipe.datasets.sheets import Row, Sheet, read_sheet
 from mer_pipe.datasets.tree import FrameFolder, loose, safe

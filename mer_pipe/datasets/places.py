@@ -1,24 +1,18 @@
-"""Where a database's annotation sheet and clip folders are, in whatever arrangement a copy has them."""
+"""What a database folder is expected to hold, and where its annotation sheet is."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mer_pipe.datasets.marks import NoFolder, Unusable
-from mer_pipe.datasets.rows import Entry
-from mer_pipe.datasets.sheets import suggest
-from mer_pipe.datasets.tree import FrameFolder, frame_folder, loose, subfolders
+from mer_pipe.datasets.tree import subfolders
 from mer_pipe.types import DatasetError
 
 T = TypeVar("T")
-DEPTH = 6
-"""How deep below the root clip folders are looked for."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ class Layout:
 
     def kind(self, name: str) -> str | None:
         """The kind of tree that a folder name tells, or None."""
-        return next((kind for kind, names in self.trees.items() if _letters(name) in map(_letters, names)), None)
+        return next((kind for kind, names in self.trees.items() if letters(name) in map(letters, names)), None)
 
 
 def check_root(root: str | os.PathLike[str]) -> Path:
@@ -84,15 +78,19 @@ def find_sheet(
         return read(path if path.is_absolute() or path.exists() else root / path)
     found: list[tuple[Path, T]] = []
     failed: list[str] = []
+    passed: list[str] = []
     for path in _sheet_files(root, layout):
         if not passes(path.name):
+            passed.append(path.name)
             continue
         try:
             found.append((path, read(path)))
         except DatasetError as error:
             failed.append(error.message)
     if not found:
-        near = f"the nearest: {failed[0]}" if failed else f"there is no .xlsx or .csv file, only {_shown(root)}"
+        near = f"the nearest: {failed[0]}" if failed else f"there is no .xlsx or .csv file, only {shown(root)}"
+        if passed and not failed:
+            near = f"{passed[0]} is passed over, as its name says macro-expressions"
         raise DatasetError(
             f"no {layout.title} sheet in {root}: {near}", f"Put {layout.sheet} there, or give its path with sheet=."
         )
@@ -100,127 +98,6 @@ def find_sheet(
     also = f"; {others} would do too (choose with sheet=)" if others else ""
     notes.append(f"annotations from {found[0][0].name}{also}")
     return found[0][1]
-
-
-@dataclass(frozen=True)
-class Clips:
-    """The folders of the wanted clips in one tree: key -> (folders between root and clip, path)."""
-
-    tree: str
-    found: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]]
-    inner: tuple[str, ...]
-
-    def folder(
-        self,
-        key: str,
-        name: str,
-        subject: Callable[[str], bool] | None,
-        repairs: list[str],
-        prefer: Callable[[str], bool] | None = None,
-    ) -> FrameFolder:
-        """The frames of a clip.
-
-        Parameters
-        ----------
-        key : what `find_clips` was given for it.
-        name : the clip as the sheet writes it, for messages.
-        subject : whether a folder's name is the clip's subject; None where the clip's name is enough.
-        repairs : a folder with another name than the sheet's is told here.
-        prefer : settles which of several folders it is, by the names above them.
-
-        Raises
-        ------
-        Unusable : there is no such folder, or several could be it.
-        """
-        folders = self.found.get(key, ())
-        if subject is not None:
-            folders = tuple(f for f in folders if any(map(subject, f[0])))
-        if len(folders) > 1 and prefer is not None:
-            folders = tuple(f for f in folders if any(map(prefer, f[0]))) or folders
-        if len(folders) > 1:
-            exact = tuple(f for f in folders if os.path.basename(f[1]) == name)
-            folders = exact if len(exact) == 1 else folders
-        if not folders:
-            raise NoFolder(f"there is no folder {name}" + (" of this subject" if subject else ""), _COPY)
-        if len(folders) > 1:
-            several = ", ".join(f"{'/'.join(above[-1:])}/{os.path.basename(path)}" for above, path in folders[:3])
-            raise Unusable(f"several folders could be {name}: {several}", "Keep one of them.")
-        ((above, path),) = folders
-        if os.path.basename(path) != name:
-            repairs.append(f"frames of {name} found in folder {'/'.join((*above[-1:], os.path.basename(path)))}")
-        try:
-            if self.inner:
-                inside = subfolders(path)
-                chosen = next((n for want in self.inner for n in inside if n.lower() == want), None)
-                path = os.path.join(path, chosen) if chosen else path
-            return frame_folder(path)
-        except DatasetError as error:
-            raise Unusable(error.message, error.fix) from None
-
-
-_COPY = "Copy the clip from the database."
-
-
-def find_clips(
-    root: Path,
-    layout: Layout,
-    tree: str | None,
-    key_of: Callable[[str], str | None],
-    wanted: Collection[str],
-    notes: list[str],
-) -> Clips:
-    """Look for the wanted clips' folders below the root.
-
-    Parameters
-    ----------
-    root : the database's folder or one of its trees.
-    tree : the kind of tree to use; None takes the first kind of the layout that holds any wanted clip.
-    key_of : a folder's name -> the key of the clip it could hold, or None.
-    wanted : the keys of the annotated clips.
-    notes : which tree was chosen is added.
-
-    Raises
-    ------
-    DatasetError : unknown kind of tree, a tree that is not there, or no wanted clip anywhere.
-    """
-    if tree is not None and tree not in layout.trees:
-        raise DatasetError(f"{layout.title} has no tree {tree!r}", suggest(str(tree), tuple(layout.trees)))
-    kinds: dict[str, dict[str, list[tuple[tuple[str, ...], str]]]] = {}
-    for key, above, path in _walk(root, layout, key_of, wanted):
-        kind = next((k for n in reversed((root.name, *above)) if (k := layout.kind(n))), "")
-        kinds.setdefault(kind, {}).setdefault(key, []).append((above, path))
-    if not kinds:
-        names = subfolders(str(root))
-        known = [n for names in layout.trees.values() for n in names]
-        near = [n for n in names if difflib.get_close_matches(_letters(n), map(_letters, known), 1, 0.75)]
-        fix = f"The nearest is {near[0]}: does it hold the clips' folders?" if near else "Check the root."
-        raise DatasetError(
-            f"{root} was expected to hold {layout.expected}; of the {len(wanted)} annotated clips it holds none, "
-            f"only {_shown(root)}",
-            fix,
-        )
-    if tree is not None and tree not in kinds:
-        known = ", ".join(k for k in kinds if k) or "one whose folder name says nothing"
-        raise DatasetError(f"{root} holds no tree {tree}, only {known}", "Choose one of these with tree=.")
-    chosen = tree or next((kind for kind in layout.trees if kind in kinds), "")
-    others = [kind for kind in layout.trees if kind in kinds and kind != chosen]
-    also = f"; {' and '.join(others)} is there too (choose with tree=)" if others else ""
-    notes.append(f"frames from tree {chosen}{also}" if chosen else "the folder names say nothing of the kind of frames")
-    return Clips(chosen, {k: tuple(v) for k, v in kinds[chosen].items()}, layout.inner)
-
-
-def _walk(root: Path, layout: Layout, key_of: Callable[[str], str | None], wanted: Collection[str]):
-    """(key, names of the folders between, path) of every folder that could be a wanted clip; not looked into."""
-    pending: list[tuple[tuple[str, ...], str]] = [((), str(root))]
-    while pending:
-        above, folder = pending.pop()
-        for name in subfolders(folder):
-            path = os.path.join(folder, name)
-            key = key_of(name)
-            if key and key in wanted:
-                yield key, above, path
-            elif len(above) + 1 < DEPTH and _letters(name) not in layout.skip:
-                pending.append(((*above, name), path))
 
 
 def _sheet_files(root: Path, layout: Layout) -> list[Path]:
@@ -252,24 +129,10 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _shown(root: Path) -> str:
+def shown(root: Path) -> str:
     names = subfolders(str(root))
     return ", ".join(names[:6]) + (" ..." if len(names) > 6 else "") if names else "no folder at all"
 
 
-def _letters(name: str) -> str:
+def letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def shared_names(entries: Sequence[Entry]) -> set[str]:
-    """Keys of the clip names that several subjects have: for these a folder must lie below its subject's."""
-    subjects: dict[str, set[str]] = {}
-    for entry in entries:
-        subjects.setdefault(loose(entry.cells["clip"]), set()).add(entry.subject)
-    return {key for key, of in subjects.items() if len(of) > 1}
-
-
-def same(name: str) -> Callable[[str], bool]:
-    """Whether a folder's name is this one, without case, separators and padding."""
-    wanted = loose(name)
-    return lambda folder: loose(folder) == wanted

@@ -6,7 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from mer_pipe.datasets.places import Layout, check_root, find_clips, find_sheet
+from mer_pipe.datasets.clip_folders import find_clips
+from mer_pipe.datasets.places import Layout, check_root, find_sheet
 from mer_pipe.datasets.rows import Entry, listing, plain_name, subject_name, subject_number, terms_of
 from mer_pipe.datasets.sheets import Row, Sheet, read_sheet
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
