@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from mer_pipe.datasets.clip_folders import find_clips
 from mer_pipe.datasets.marks import Unusable
 from mer_pipe.datasets.places import Layout, check_root, find_sheet
 from mer_pipe.datasets.rows import Entry, listing, marked_by_onset, plain_name, subject_number, terms_of
-from mer_pipe.datasets.sheets import Row, Sheet, _csv_table, _read_bytes, _workbook_tables, suggest
+from mer_pipe.datasets.sheets import Row, Sheet, read_tables, suggest
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
 from mer_pipe.types import DatasetError, Listing
 
@@ -156,8 +155,7 @@ def _key_of(folder: str) -> str:
 
 def _read(path: Path) -> _Code:
     """The coding sheet of a file, with the naming sheets of the same file or, for .csv, of the files beside it."""
-    data = _read_bytes(path)
-    tables = _tables(path, data)
+    digest, tables = read_tables(path)
     page = next((t for t in map(_without_blank_columns, tables) if _is_code(t)), None)
     if page is None:
         raise DatasetError(
@@ -167,7 +165,7 @@ def _read(path: Path) -> _Code:
     if path.suffix.lower() == ".csv":
         for beside in sorted(path.parent.glob("*.[cC][sS][vV]")):
             if beside != path:
-                tables += _tables(beside, _read_bytes(beside))
+                tables += read_tables(beside)[1]
     subjects = _pairs(tables, _subject_pair)
     videos = _pairs([t for t in tables if _without_blank_columns(t) != page], _video_pair)
     for what, found in (("subjects to folders (naming rule1)", subjects), ("videos to numbers (naming rule2)", videos)):
@@ -181,11 +179,7 @@ def _read(path: Path) -> _Code:
         # Copies whose header was added say "onset" there; anything else that is no number is a row to tell about.
         if any(cells) and not re.fullmatch(r"onset.*", picked["onset"], re.IGNORECASE):
             rows.append(Row(number, picked))
-    return _Code(Sheet(path.name, hashlib.sha256(data).hexdigest(), _COLUMNS, tuple(rows)), subjects, videos)
-
-
-def _tables(path: Path, data: bytes) -> list[list[list[str]]]:
-    return _csv_table(data, path) if path.suffix.lower() == ".csv" else _workbook_tables(data, path, "")
+    return _Code(Sheet(path.name, digest, _COLUMNS, tuple(rows)), subjects, videos)
 
 
 def _without_blank_columns(table: list[list[str]]) -> list[list[str]]:
