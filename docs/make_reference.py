@@ -371,7 +371,7 @@ def store_page() -> str:
         "## Attributes of the root\n",
         _table(("name", "what"), [(f"`{n}`", text) for n, text in ATTRIBUTES.items()]),
         "## Bytes\n",
-        f"Codecs: {codecs.pop()}. A chunk is one clip, so a batch is one copy a clip from a mapped file. A shard holds "
+        f"Codecs: {codecs.pop()}. A chunk is one clip, one run of bytes in its shard. A shard holds "
         f"as many clips as fit in {SHARD_BYTES >> 20} MiB. Empty chunks are written: a missing one is damage, never zeros.\n",
     ]
     return "\n".join(out)
