@@ -11,10 +11,12 @@ import numpy as np
 
 from mer_pipe.report import pictures
 from mer_pipe.report.one_clip import OneClip, open_clip
+from mer_pipe.report.strips import Panels
 from mer_pipe.types import StoreError
 
 ROWS = 4
 """Frames shown of features that have a frame and an AF axis."""
+BINS = 16
 AF_DIGITS = 2
 """Decimals of an AF in captions; an AF that is asked for is found by what a caption shows."""
 
@@ -22,7 +24,13 @@ AF_DIGITS = 2
 def clip_strip(
     store_path: str | Path, clip: str, stage: str = "magnify", af: Sequence[float] | None = None
 ) -> tuple[np.ndarray, str]:
-    """One clip at one stage as a labelled strip.
+    """One clip at one stage as a labelled strip: (y, x, 3) uint8, and its title. Takes and raises what `clip_panels` does."""
+    panels = clip_panels(store_path, clip, stage, af)
+    return panels.strip(), panels.title
+
+
+def clip_panels(store_path: str | Path, clip: str, stage: str = "magnify", af: Sequence[float] | None = None) -> Panels:
+    """The pictures of one clip at one stage.
 
     Parameters
     ----------
@@ -33,36 +41,52 @@ def clip_strip(
 
     Returns
     -------
-    (y, x, 3) uint8 picture, and its title: clip, labels, action units and frame numbers of onset, apex and offset.
+    With the clip, its labels, action units and frame numbers of onset, apex and offset as title.
 
     Raises
     ------
     StoreError : the store, the clip, the stage or an AF is not there, or the stage has no picture.
     """
-    one = open_clip(store_path, clip)
-    _check_stage(one, stage)
-    names = [name for name in one.names(stage) if one.kind(stage, name)]
-    if not names:
-        held = "; ".join(_told(one, stage, name) for name in one.names(stage))
-        raise StoreError(f"{stage} has no picture; it holds {held}", f"stages with one: {', '.join(_drawn(one))}")
+    return stage_panels(open_clip(store_path, clip), stage, af)
+
+
+def stage_panels(one: OneClip, stage: str, af: Sequence[float] | None = None) -> Panels:
+    """As `clip_panels`, of a clip that is open."""
+    names = drawn_names(one, stage)
     if af is not None and not any("af" in one.leading(stage, name) for name in names):
         raise StoreError(f"{stage} has no AF axis", "leave the AFs out")
     panels = list(_before(one, stage, names[0]))
     columns, notes = None, [one.about(stage, name) for name in names if one.about(stage, name)]
     for name in names:
-        chosen = _chosen(one, stage, name, af)
-        more, note = _panels(one, stage, name, chosen)
+        chosen = chosen_places(one, stage, name, af)
+        more, note = array_panels(one, stage, name, chosen)
         panels += more
         notes += [note] if note else []
         if len(chosen) > 1:
             columns = len(list(chosen.values())[-1])
-    title = one.title
-    heading = f"{title}\n{stage}{': ' if notes else ''}{'; '.join(notes)}"
-    return pictures.strip([p for p, _ in panels], [c for _, c in panels], heading, columns), title
+    drawn, captions = zip(*panels, strict=True)
+    return Panels(drawn, captions, one.title, f"{stage}{': ' if notes else ''}{'; '.join(notes)}", columns)
+
+
+def drawn_names(one: OneClip, stage: str) -> list[str]:
+    """The arrays of a stage that have a picture.
+
+    Raises
+    ------
+    StoreError : the store has no such stage, or it has no picture.
+    """
+    check_stage(one.stages, stage)
+    names = [name for name in one.names(stage) if one.kind(stage, name)]
+    if not names:
+        held = "; ".join(_told(one, stage, name) for name in one.names(stage))
+        raise StoreError(f"{stage} has no picture; it holds {held}", f"stages with one: {', '.join(_drawn(one))}")
+    return names
 
 
 def clip_facts(store_path: str | Path, clip: str) -> dict[str, Any]:
-    """What a store says of one clip: its coordinates, and for each array its axes, units and least, mean and largest value.
+    """What a store says of one clip: its coordinates, and for each array its axes and units, its least, mean and largest
+    value and how many values lie in each of 16 equal parts between the two ends. An array that cannot be read tells why
+    under "damaged" instead.
 
     Raises
     ------
@@ -72,24 +96,33 @@ def clip_facts(store_path: str | Path, clip: str) -> dict[str, Any]:
     arrays = {}
     for stage in one.stages:
         for name in one.names(stage):
-            array = one.tree[f"{stage}/{name}"][one.row]
-            values = array.values
-            arrays[f"{stage}/{name}"] = {
-                "axes": {str(dim): size for dim, size in zip(array.dims, array.shape, strict=True)},
+            array = one.tree[f"{stage}/{name}"]
+            told = {
+                "axes": {str(dim): array.sizes[dim] for dim in array.dims[1:]},
                 "dtype": str(array.dtype),
                 "units": array.attrs.get("units", ""),
-                "min": float(values.min()),
-                "mean": float(values.mean(dtype=np.float64)),
-                "max": float(values.max()),
             }
+            try:
+                arrays[f"{stage}/{name}"] = told | _spread(one.values(stage, name))
+            except StoreError as error:
+                arrays[f"{stage}/{name}"] = told | {"damaged": str(error)}
     return {**one.coordinates, "arrays": arrays}
 
 
-def _check_stage(one: OneClip, stage: str) -> None:
-    if stage not in one.stages:
-        near = difflib.get_close_matches(stage, one.stages, 1, 0.5)
+def _spread(values: np.ndarray) -> dict[str, Any]:
+    low, high = float(values.min()), float(values.max())
+    # float16 overflows in the differences that bins are made of.
+    flat = values.ravel() if values.dtype.kind != "f" else values.ravel().astype(np.float64, copy=False)
+    counts = np.histogram(flat, BINS, (low, high))[0] if np.isfinite([low, high]).all() else np.zeros(BINS, int)
+    return {"min": low, "mean": float(values.mean(dtype=np.float64)), "max": high, "histogram": counts.tolist()}
+
+
+def check_stage(stages: Sequence[str], stage: str) -> None:
+    """Raise StoreError, with the nearest name, where `stage` is not one of the store's."""
+    if stage not in stages:
+        near = difflib.get_close_matches(stage, stages, 1, 0.5)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise StoreError(f"the store has no stage {stage!r}{hint}", f"it holds {', '.join(one.stages)}")
+        raise StoreError(f"the store has no stage {stage!r}{hint}", f"it holds {', '.join(stages)}")
 
 
 def _drawn(one: OneClip) -> list[str]:
@@ -103,8 +136,8 @@ def _told(one: OneClip, stage: str, name: str) -> str:
     return f"{name} {np.array2string(values, precision=5, separator=', ', suppress_small=True)}"
 
 
-def _chosen(one: OneClip, stage: str, name: str, af: Sequence[float] | None) -> dict[str, list[int]]:
-    """Positions to show along each leading axis."""
+def chosen_places(one: OneClip, stage: str, name: str, af: Sequence[float] | None) -> dict[str, list[int]]:
+    """Positions to show along each leading axis; StoreError for an AF that is not there."""
     chosen = {}
     lead = one.leading(stage, name)
     for dim, values in lead.items():
@@ -124,7 +157,7 @@ def _chosen(one: OneClip, stage: str, name: str, af: Sequence[float] | None) -> 
 Panel = tuple[np.ndarray, str]
 
 
-def _panels(one: OneClip, stage: str, name: str, chosen: Mapping[str, list[int]]) -> tuple[list[Panel], str]:
+def array_panels(one: OneClip, stage: str, name: str, chosen: Mapping[str, list[int]]) -> tuple[list[Panel], str]:
     """The panels of one array on one common scale, and what the strip's heading tells of them."""
     kind = one.kind(stage, name)
     places: list[tuple[int, ...]] = [()]

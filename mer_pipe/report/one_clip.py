@@ -68,8 +68,18 @@ class OneClip:
         return lead
 
     def values(self, stage: str, name: str) -> np.ndarray:
-        # The whole clip at once: it is one chunk of the store, read and checked as one however little is asked for.
-        return self.tree[f"{stage}/{name}"][self.row].values
+        """The whole clip at once: it is one chunk of the store, read and checked as one however little is asked for.
+
+        Raises
+        ------
+        StoreError : the array is damaged.
+        """
+        try:
+            return self.tree[f"{stage}/{name}"][self.row].values
+        except (ValueError, RuntimeError, OSError) as error:
+            raise StoreError(
+                f"{stage}/{name} of this clip cannot be read: {error}", "see mer-pipe verify STORE"
+            ) from error
 
     @property
     def coordinates(self) -> dict[str, Any]:

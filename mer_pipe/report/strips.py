@@ -6,18 +6,44 @@ import io
 import math
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from PIL import Image
     from PIL.ImageFont import FreeTypeFont
 
 PANEL = 112
 """Panels smaller than this are enlarged by a whole factor, so that the cells of a 14 x 14 map stay visible."""
 MOST_COLUMNS = 8
 PAPER, INK, SOFT = (255, 255, 255), (23, 23, 23), (64, 64, 64)
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Pictures that belong together, before they are laid out for a file or a terminal.
+
+    Attributes
+    ----------
+    pictures : (y, x, 3) uint8 each.
+    captions : one a picture.
+    title : what they are about, one line.
+    note : how they are to be read; "" where nothing is to be said.
+    columns : pictures a row; None where their number may decide.
+    """
+
+    pictures: tuple[np.ndarray, ...]
+    captions: tuple[str, ...]
+    title: str
+    note: str = ""
+    columns: int | None = None
+
+    def strip(self, scale: float = 1) -> np.ndarray:
+        """All of them as one picture, see `strip`."""
+        return strip(self.pictures, self.captions, f"{self.title}\n{self.note}", self.columns, scale)
 
 
 def strip(
@@ -53,8 +79,8 @@ def strip(
     font, heading = ImageFont.load_default(size), ImageFont.load_default(size * 1.15)
     across = min(columns, len(pictures)) * (wide + gap) - gap
     inner = max(across, round(22 * size))
-    head = _wrapped(title, heading, inner)
-    below = [_wrapped(caption, font, wide) for caption in captions]
+    head = wrapped(title, heading, inner)
+    below = [wrapped(caption, font, wide) for caption in captions]
     line, head_line = round(size * 1.25), round(size * 1.15 * 1.3)
     rows = [range(first, min(first + columns, len(pictures))) for first in range(0, len(pictures), columns)]
     drop = round(size * 0.35)
@@ -68,7 +94,7 @@ def strip(
     for row, depth in zip(rows, depths, strict=True):
         for column, i in enumerate(row):
             left = margin + column * (wide + gap)
-            sheet.paste(_fitted(pictures[i], high, wide), (left, top))
+            sheet.paste(fitted(pictures[i], high, wide), (left, top))
             draw.rectangle((left - 1, top - 1, left + wide, top + high), outline=(205, 205, 205))
             for number, text in enumerate(below[i]):
                 place = (left + wide / 2, top + high + drop + number * line)
@@ -99,7 +125,7 @@ def _panel_size(pictures: Sequence[np.ndarray], scale: float) -> tuple[int, int]
     return max(1, round(high * whole * scale)), max(1, round(wide * whole * scale))
 
 
-def _fitted(picture: np.ndarray, high: int, wide: int):
+def fitted(picture: np.ndarray, high: int, wide: int) -> Image.Image:
     """The picture as a PIL image in the panel's size: cells stay sharp where it grows threefold or more."""
     from PIL import Image
 
@@ -111,7 +137,8 @@ def _fitted(picture: np.ndarray, high: int, wide: int):
     return image.resize((wide, high), Image.Resampling.LANCZOS)
 
 
-def _wrapped(text: str, font: FreeTypeFont, width: float) -> list[str]:
+def wrapped(text: str, font: FreeTypeFont, width: float) -> list[str]:
+    """The text in lines of at most `width` px, in letters that the font has; a word that is longer is cut."""
     lines: list[str] = []
     for paragraph in _drawable(text).split("\n"):
         line = ""

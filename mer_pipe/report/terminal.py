@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mer_pipe.report.inspect import Overview, StoredArray
+    from mer_pipe.report.one_stage import StageFacts
 
 MOST_MISSING = 20
 MOST_SUBJECTS = 12
 BAR = 20
 RANGE = ("min", "mean", "max")
 WIDE = 104
+BINS_WIDE = 18
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def overview_table(seen: Overview, libraries: bool) -> RenderableType:
@@ -36,10 +39,51 @@ def clip_table(facts: Mapping[str, Any]) -> RenderableType:
         if name != "arrays" and value != "":
             told.add_row(name, Text(_value(value)))
     rows = [
-        (path, _axes(array["axes"]), array["dtype"], array["units"], *(f"{array[which]:.4g}" for which in RANGE))
+        (path, _axes(array["axes"]), array["dtype"], array["units"], *_spread(array))
         for path, array in facts["arrays"].items()
     ]
-    return Group(told, "", _Arrays(rows, RANGE, RANGE))
+    holes = [Text(f"damaged: {a['damaged']}", style="red") for a in facts["arrays"].values() if "damaged" in a]
+    return Group(told, "", _Arrays(rows, (*RANGE, ""), RANGE, True), *holes)
+
+
+def stage_table(seen: StageFacts) -> RenderableType:
+    """See `mer_pipe.report.one_stage.stage_facts`."""
+    parts: list[RenderableType] = []
+    for array in seen.arrays:
+        stored = array.stored
+        told = Table.grid(padding=(0, 2))
+        told.add_column(style="dim", no_wrap=True)
+        told.add_column(overflow="fold")
+        version = "" if stored.version is None else f", version {stored.version}"
+        told.add_row("array", Text(f"{stored.path}  ({human(stored.bytes)})", style="bold"))
+        told.add_row("about", Text(stored.about))
+        told.add_row("made by", Text(f"{stored.stage}{version}"))
+        told.add_row("parameters", Text(_value(array.parameters)[1:-1] or "none"))
+        told.add_row("axes", Text(_axes(stored.axes)))
+        for dim, values in stored.grid.items():
+            told.add_row(dim, Text(", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)))
+        told.add_row("type", Text(f"{stored.dtype} {stored.units if stored.units != '1' else ''}".strip()))
+        told.add_row("read by", Text(", ".join(stored.systems)))
+        if array.least is not None and array.most is not None:
+            told.add_row("least", Text(f"{array.least[0]:.4g} in {array.least[1]}"))
+            told.add_row("mean", Text(f"{array.mean:.4g}; of a clip {array.means[0]:.4g} to {array.means[1]:.4g}"))
+            told.add_row("largest", Text(f"{array.most[0]:.4g} in {array.most[1]}"))
+        for sample, why in array.damaged.items():
+            told.add_row(Text("damaged", style="red"), Text(f"{sample}: {why}", style="red"))
+        parts += [*([""] if parts else []), told]
+    return Group(*parts)
+
+
+def bars(counts: Sequence[int]) -> str:
+    """A histogram in block characters, the fullest part at full height; a part with any value is never blank."""
+    most = max(counts, default=0)
+    return "".join(" " if not count else BARS[min(count * len(BARS) // (most + 1), len(BARS) - 1)] for count in counts)
+
+
+def _spread(array: Mapping[str, Any]) -> tuple[str, ...]:
+    if "damaged" in array:
+        return ("damaged", "", "", "")
+    return (*(f"{array[which]:.4g}" for which in RANGE), bars(array["histogram"]))
 
 
 def human(size: float) -> str:
@@ -107,20 +151,26 @@ class _Arrays:
     ----------
     rows : for each array its path, axes, dtype, units, and a value for each further column.
     more : the further columns; those in `right` are numbers.
+    histogram : whether the last one is a histogram, which goes below the axes where there is no room beside them.
     """
 
     rows: Sequence[tuple[str, ...]]
     more: tuple[str, ...]
     right: tuple[str, ...]
+    histogram: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        narrow = options.max_width < WIDE
-        table = _plain_table("array", "axes", *(() if narrow else ("type", "unit")), *self.more, right=self.right)
+        narrow = options.max_width < WIDE + self.histogram * BINS_WIDE
+        below = narrow and self.histogram
+        more = self.more[:-1] if below else self.more
+        table = _plain_table("array", "axes", *(() if narrow else ("type", "unit")), *more, right=self.right)
         for column in table.columns:
             column.no_wrap = column.header != "axes"
         for path, axes, dtype, units, *rest in self.rows:
             units = units if units != "1" else ""
             middle = [", ".join((axes, f"{dtype} {units}".strip()))] if narrow else [axes, dtype, units]
+            if below:
+                middle[0] += f"\n{rest.pop()}"
             table.add_row(*(Text(cell) for cell in (path, *middle, *rest)))
         yield table
 
