@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mer_pipe import __version__
+from mer_pipe import __version__, console
+from mer_pipe.cli_datasets import complete_database, datasets
+from mer_pipe.cli_words import pairs, print_json
 from mer_pipe.types import MerError
 
 if TYPE_CHECKING:
@@ -64,16 +65,10 @@ def cli() -> None:
     """
 
 
-def _complete_database(ctx: click.Context, param: click.Parameter, text: str) -> list[str]:
-    from mer_pipe.datasets import ADAPTERS
-
-    return [name for name in ADAPTERS if name.startswith(text)]
-
-
 def _build_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         [
-            click.option("--dataset", required=True, metavar="NAME", shell_complete=_complete_database,
+            click.option("--dataset", required=True, metavar="NAME", shell_complete=complete_database,
                          help="Database to read: see mer-pipe datasets."),
             click.option("--root", type=click.Path(), help="Folder of the database; the demo needs none."),
             click.option("--store", type=click.Path(), help="Where the store goes.  [default: NAME.zarr here]"),
@@ -109,7 +104,7 @@ def build(workers: int | None, memory: float | None, scheduler: str | None, log:
       mer-pipe build --dataset casme2 --root /data/CASME2 --store casme2.zarr
       mer-pipe build --dataset folder --root my_videos --only mrn --set mrn.af=2,4,8
     """
-    from mer_pipe import api, console
+    from mer_pipe import api
     from mer_pipe.pipeline.executors import serial
 
     prepared = _prepare(_request(asked), quiet=as_json)
@@ -124,11 +119,11 @@ def build(workers: int | None, memory: float | None, scheduler: str | None, log:
         executor: Any = Cluster(count, scheduler, int(memory * 2**30) if memory else None)
     else:
         executor = serial
-    out = _console(stderr=True)
+    out = console.terminal(stderr=True)
     with console.progress(out, max(1, count), Path(log) if log else None) as tell:
         built = api.build(prepared, executor, tell)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "store": str(built.store),
                 "clips": len(built.clips),
@@ -140,7 +135,7 @@ def build(workers: int | None, memory: float | None, scheduler: str | None, log:
             }
         )
     else:
-        console.summary(_console(), prepared, built)
+        console.summary(console.terminal(), prepared, built)
     if built.failed:
         sys.exit(FAILED_CLIPS)
 
@@ -160,14 +155,14 @@ def status(as_json: bool, **asked: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def explain(as_json: bool, **asked: Any) -> None:
     """Say why each value would be made (again)."""
-    from mer_pipe import api, console
+    from mer_pipe import api
 
     prepared = _prepare(_request(asked), quiet=as_json)
     told = api.explain(prepared)
     if as_json:
-        _print_json(told)
+        print_json(told)
     else:
-        console.explanation(_console(), told)
+        console.explanation(console.terminal(), told)
 
 
 @cli.command()
@@ -196,9 +191,9 @@ def inspect(store: str, clip: str | None, stage: str | None, af: str | None, out
 
         found = looking.overview(store, plain(Recipe()))
         if as_json:
-            _print_json(looking.as_json(found))
+            print_json(looking.as_json(found))
         else:
-            _console().print(looking.render(found, libraries))
+            console.terminal().print(looking.render(found, libraries))
         return
     if output:
         from mer_pipe.report.pictures import write_png
@@ -212,84 +207,57 @@ def inspect(store: str, clip: str | None, stage: str | None, af: str | None, out
         raise MerError("--stage and --af choose a picture", "say where to write it with -o strip.png")
     facts = looking.clip_facts(store, clip)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
-        _console().print(looking.render_clip(facts))
+        console.terminal().print(looking.render_clip(facts))
 
 
-@cli.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@click.pass_context
-def datasets(ctx: click.Context, as_json: bool) -> None:
-    """List the databases, show what is in one, or write the demo."""
-    if ctx.invoked_subcommand is not None:
-        return
-    from mer_pipe import console
-    from mer_pipe.datasets import ADAPTERS, options_of
-
-    options = {name: options_of(name) for name in ADAPTERS}
-    if as_json:
-        _print_json(options)
-    else:
-        console.databases(_console(), options)
+cli.add_command(datasets)
 
 
-@datasets.command("show")
-@click.argument("name", shell_complete=_complete_database)
-@click.option("--root", type=click.Path(), help="Folder of the database.")
-@click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="An option of the database, as class_set=3.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def show_dataset(name: str, root: str | None, values: tuple[str, ...], as_json: bool) -> None:
-    """Count the clips of a database per class and subject; list repairs and exclusions."""
-    from mer_pipe import api, console
-
-    request = api.make_request(name, root, values={f"dataset.{k}": v for k, v in _pairs(values).items()})
-    listing = api.list_clips(request)
-    if as_json:
-        from dataclasses import asdict
-
-        from mer_pipe.pipeline.plan import described
-
-        clips = [described(s) for s in listing.samples]
-        excluded = [asdict(e) for e in listing.excluded]
-        _print_json({"clips": clips, "excluded": excluded, "notes": list(listing.notes)})
-    else:
-        console.listing(_console(), name, listing)
-
-
-@datasets.command("demo")
-@click.argument("folder", type=click.Path())
-@click.option("--subjects", default=4, show_default=True, type=click.IntRange(1), help="Number of faces.")
-@click.option("--clips", default=6, show_default=True, type=click.IntRange(1), help="Clips of each.")
-@click.option("--seed", default=0, show_default=True, help="Another seed gives other motions.")
+@cli.command()
+@click.argument("store", type=click.Path())
+@click.option("-o", "--output", type=click.Path(), help="Folder of the report, or its file.  [default: STORE-report]")
+@click.option("--single-file", is_flag=True, help="Everything in one HTML file, with smaller pictures.")
+@click.option("--shareable", is_flag=True, help="Leave out every picture in which a face can be seen.")
+@click.option("--against", metavar="STORE", type=click.Path(), help="Tell what changed since this other store.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-def write_demo(folder: str, subjects: int, clips: int, seed: int, dry_run: bool) -> None:
-    """Write the generated demo database to FOLDER, in CASME II's layout, with its true motion."""
-    path = Path(folder).expanduser()
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise MerError(f"{folder} exists and is not empty", "name a new folder")
-    if dry_run:
-        click.echo(f"would write {subjects * clips} clips of {subjects} generated faces to {folder}")
-        return
-    from mer_pipe.datasets import demo
+def report(
+    store: str, output: str | None, single_file: bool, shareable: bool, against: str | None, dry_run: bool
+) -> None:
+    """Write an HTML report that opens in a browser without a server or a network.
 
-    demo.generate(path, subjects=subjects, clips=clips, seed=seed)
-    click.echo(f"{folder}: {subjects * clips} clips of {subjects} generated faces")
-    click.echo(f"next: mer-pipe build --dataset casme2 --root {folder} --recipe demo")
+    \b
+      mer-pipe report casme2.zarr
+      mer-pipe report casme2.zarr --shareable --single-file -o casme2.html
+    """
+    from mer_pipe.recipes import Recipe, plain
+    from mer_pipe.report.page import write_report
+    from mer_pipe.store.open import read_facts
+
+    name = Path(store).name.removesuffix(".zarr") + "-report"
+    out = Path(output or (f"{name}.html" if single_file else name))
+    if dry_run:
+        read_facts(store)
+        click.echo(f"would write the report of {store} to {out}")
+        return
+    page = write_report(
+        store, out, single_file=single_file, shareable=shareable, against=against, default=plain(Recipe())
+    )
+    click.echo(f"open {page}" + ("" if shareable else " (it shows faces: mind the database's licence)"))
 
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def models(as_json: bool) -> None:
     """List the model files that stages read, and where they are."""
-    from mer_pipe import console
     from mer_pipe import models as known
 
     rows = [vars(row) for row in known.status()]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        console.models(_console(), rows)
+        console.models(console.terminal(), rows)
 
 
 @cli.command()
@@ -304,7 +272,7 @@ def verify(store: str | None, cache: str | None, as_json: bool) -> None:
     place = Path(store) if store else Path(cache).expanduser() if cache else api.default_cache()
     problems = verify_store(place) if store else verify_cache(place)
     if as_json:
-        _print_json({"place": str(place), "problems": problems})
+        print_json({"place": str(place), "problems": problems})
     for problem in () if as_json else problems:
         click.echo(f"{place}: {problem}")
     if not problems and not as_json:
@@ -340,7 +308,7 @@ def gc(cache: str | None, dry_run: bool, as_json: bool) -> None:
         "removed": not dry_run,
     }
     if as_json:
-        _print_json(counts)
+        print_json(counts)
     else:
         from mer_pipe.report.terminal import human
 
@@ -354,14 +322,14 @@ def gc(cache: str | None, dry_run: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def doctor(cache: str | None, as_json: bool) -> None:
     """Check this machine: packages, system libraries, model files, disk. Exit code 4 when something is missing."""
-    from mer_pipe import api, console
+    from mer_pipe import api
     from mer_pipe.doctor import examine
 
     checks = examine(Path(cache).expanduser() if cache else api.default_cache())
     if as_json:
-        _print_json([vars(check) for check in checks])
+        print_json([vars(check) for check in checks])
     else:
-        console.diagnosis(_console(), checks)
+        console.diagnosis(console.terminal(), checks)
     if not all(check.ok for check in checks if check.needed):
         sys.exit(TO_DO)
 
@@ -370,14 +338,14 @@ def _request(asked: dict[str, Any]) -> Request:
     from mer_pipe import api
 
     only = tuple(part.strip().lower() for part in (asked.pop("only") or "").split(",") if part.strip())
-    values = _pairs(asked.pop("values"))
+    values = pairs(asked.pop("values"))
     return api.make_request(asked.pop("dataset"), asked.pop("root"), only=only, values=values, **asked)
 
 
 def _prepare(request: Request, quiet: bool) -> Prepared:
     from mer_pipe import api
 
-    out = _console(stderr=True)
+    out = console.terminal(stderr=True)
     if quiet or not out.is_terminal:
         return api.prepare(request)
     with out.status(f"listing {request.database}") as state:
@@ -385,21 +353,14 @@ def _prepare(request: Request, quiet: bool) -> Prepared:
 
 
 def _show_status(prepared: Prepared, as_json: bool, last_line: str = "") -> bool:
-    from mer_pipe import api, console
+    from mer_pipe import api
 
     found = api.status(prepared)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        console.status(_console(), prepared, found, last_line)
+        console.status(console.terminal(), prepared, found, last_line)
     return not found["up_to_date"]
-
-
-def _pairs(values: tuple[str, ...]) -> dict[str, str]:
-    for value in values:
-        if "=" not in value:
-            raise MerError(f"--set {value} has no value", "write --set KEY=VALUE, as --set magnify.method=eulerian")
-    return {key.strip(): value for key, _, value in (v.partition("=") for v in values)}
 
 
 def _number(text: str) -> float:
@@ -407,16 +368,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise MerError(f"--af: {text!r} is not a number", "write --af 4,8,12") from None
-
-
-def _console(stderr: bool = False) -> Any:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, soft_wrap=not (sys.stderr if stderr else sys.stdout).isatty())
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from mer_pipe.doctor import Check
     from mer_pipe.pipeline.build import Built
     from mer_pipe.types import Listing
+
+
+def terminal(stderr: bool = False) -> Console:
+    """A rich console on one of the standard streams; lines are not folded when it is a pipe or a file."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, soft_wrap=not stream.isatty())
 
 
 class Clock:
@@ -279,8 +288,8 @@ def databases(console: Console, options: dict[str, dict[str, Any]]) -> None:
     console.print("set an option with --set dataset.KEY=VALUE; count clips with mer-pipe datasets show NAME --root DIR")
 
 
-def listing(console: Console, name: str, found: Listing) -> None:
-    """Counts per class and subject, repairs and exclusions."""
+def listing(console: Console, name: str, found: Listing, beside: list[str]) -> None:
+    """Counts per class and subject, repairs, exclusions, and the published counts."""
     from rich.table import Table
 
     for note in found.notes:
@@ -300,7 +309,9 @@ def listing(console: Console, name: str, found: Listing) -> None:
             console.print(f"[yellow]noted[/]  {_plain(sample.id)}: {_plain(repair)}")
     for one in found.excluded:
         console.print(f"[yellow]excluded[/]  {_plain(one.id)}: {_plain(one.reason)}. {_plain(one.fix)}")
-    subjects = len({s.subject for s in found.samples})
+    for line in beside:
+        console.print(f"[dim]{_plain(line)}[/]")
+    subjects = len({(s.database, s.subject) for s in found.samples})
     console.print(f"{name}: {len(found.samples)} clips of {subjects} subjects, {len(found.excluded)} excluded")
 
 

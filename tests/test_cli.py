@@ -89,7 +89,7 @@ def change_sheet(root: Path, change) -> None:
 def test_a_build_goes_through_every_stage_into_one_store(first_build, database):
     tree = mer_pipe.open(first_build / "out.zarr")
     assert set(tree.children) == {
-        "align", "crop", "magnify", "features_mrn", "interpolate", "features_aman", "gray", "flow_onset", "flow_offset",
+        "align", "crop", "travel", "magnify", "features_mrn", "interpolate", "features_aman", "gray", "flow_onset", "flow_offset",
         "strain", "dynamic", "motion",
     }  # fmt: skip
     assert tree["crop/image"].shape == (4, 3, 224, 224, 3)
@@ -147,7 +147,7 @@ def test_an_apex_edit_in_the_sheet_redoes_only_what_reads_the_apex(mer, database
     code, out, _ = mer("build", *asked(root, place, "--workers", "0"), "--json")
     assert code == 0
     assert json.loads(out)["made"] == {
-        "magnify": 2, "features_mrn": 2, "gray": 1, "flow_onset": 1, "flow_offset": 1, "strain": 1,
+        "travel": 1, "magnify": 2, "features_mrn": 2, "gray": 1, "flow_onset": 1, "flow_offset": 1, "strain": 1,
         "flow_evm": 1, "strain_evm": 1, "motion": 1,
     }  # fmt: skip
 
@@ -229,7 +229,7 @@ def test_wrong_words_get_one_line_that_says_what_and_what_to_do(mer, database, p
 
 
 def test_a_wrong_database_and_a_wrong_root_are_told(mer, tmp_path):
-    assert "did you mean casme2" in mer("build", "--dataset", "casme", "--root", tmp_path)[2].lower()
+    assert "did you mean casme2" in mer("build", "--dataset", "casmeii", "--root", tmp_path)[2].lower()
     code, _, err = mer("build", "--dataset", "casme2", "--root", tmp_path)
     assert code == 1
     assert len(err.strip().splitlines()) == 1
