@@ -16,7 +16,7 @@ from mer_pipe.datasets import ADAPTERS, list_clips
 from mer_pipe.datasets.fake import DATABASES, read_expected, write
 from mer_pipe.datasets.frames import load
 from mer_pipe.types import DatasetError
-from tests.datasets.fakes import SIZE, fake, reasons
+from tests.datasets.fakes import SIZE, copy, edit, fake, reasons
 
 LISTED = [database for database in DATABASES if database in ADAPTERS]
 
@@ -122,8 +122,6 @@ def test_a_wrong_root_says_what_was_expected(database, tmp_path):
 
 @pytest.mark.parametrize("database", sorted(set(LISTED) - {"smic", "megc2019"}))
 def test_names_from_a_sheet_never_leave_the_root(database, tmp_path):
-    from tests.datasets.fakes import copy, edit
-
     root = copy(database, tmp_path)
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "img1.jpg").write_bytes(b"")
@@ -142,6 +140,58 @@ def test_names_from_a_sheet_never_leave_the_root(database, tmp_path):
         _, subject, clip = entry.id.split("/")
         assert not {subject, clip} & {"", ".", ".."}
         assert "\\" not in clip
+
+
+SPOILT = (
+    None,
+    "",
+    0,
+    -1,
+    1.5,
+    "?",
+    "/",
+    "NULL",
+    "=A1",
+    "a/b",
+    "..",
+    "中",
+    "1e5",
+    "9" * 30,
+    " 12 ",
+    "12.0",
+    "x" * 300,
+    "２",
+)
+
+
+@pytest.mark.parametrize("database", sorted(set(LISTED) - {"smic", "megc2019", "dfme"}))
+def test_spoilt_cells_end_in_reasons_or_in_one_error_and_ids_stay_fit_for_names(database, tmp_path):
+    root = copy(database, tmp_path)
+    sheet = next(p for p in root.rglob("*.xlsx"))
+    whole = sheet.read_bytes()
+    rng = np.random.default_rng(7)
+    read = 0
+
+    def spoil(rows):
+        for _ in range(4):
+            row = rows[rng.integers(len(rows))]
+            row[rng.integers(len(row))] = SPOILT[rng.integers(len(SPOILT))]
+
+    for _ in range(8):
+        edit(sheet, spoil, page_of(sheet))
+        try:
+            listing = list_clips(database, root)
+        except DatasetError as error:
+            assert error.message
+        else:
+            read += 1
+            ids = [x.id for x in (*listing.samples, *listing.excluded)]
+            assert len(set(ids)) == len(ids)
+            assert all(i.count("/") == 2 and all(part.strip(".") for part in i.split("/")) for i in ids)
+            assert all(len(i) < 200 for i in ids)
+            assert all(root in Path(f).parents for s in listing.samples for f in s.frames.files)
+        sheet.write_bytes(whole)
+    assert read >= 2
 
 
 def page_of(sheet: Path) -> str | None:
