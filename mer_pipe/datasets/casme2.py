@@ -20,7 +20,8 @@ from mer_pipe.datasets.rows import (
     subject_number,
     terms_of,
 )
-from mer_pipe.datasets.tree import FrameFolder, frame_folder, last_integer, pick, safe, subfolders
+from mer_pipe.datasets.sheets import Row
+from mer_pipe.datasets.tree import FrameFolder, frame_folder, last_integer, loose, pick, safe, subfolders
 from mer_pipe.types import DatasetError, Listing
 
 FPS = 200.0
@@ -89,6 +90,8 @@ def read(
     path = check_root(root)
     kind, folder = find_tree(path, tree, notes)
     annotation, version = find_sheet(path, folder, sheet, notes)
+    if version == "20140508" and any(_is_added(row) for row in annotation.rows):
+        version += " updated"
     terms = terms_of("casme2", annotation, fps=fps, version=version, tree=kind, **policies)
     terms = replace(terms, database=database, corrections=Corrections(database, corrections))
     entries = [
@@ -97,6 +100,11 @@ def read(
     ]
     folders = _clip_folders(folder)
     return listing(entries, terms, lambda entry, repairs: _folder(entry, folders, repairs), notes)
+
+
+def _is_added(row: Row) -> bool:
+    """Whether a row is the one that tells the updated sheet of 2014: clip EP02_07 of subject 24."""
+    return subject_number(row.cells["subject"]) == 24 and loose(row.cells["clip"]) == loose("EP02_07")
 
 
 def _clip_folders(tree: Path) -> dict[int, tuple[str, dict[str, str]]]:

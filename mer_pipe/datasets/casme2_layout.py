@@ -104,6 +104,11 @@ def find_sheet(root: Path, tree: Path, sheet: str | os.PathLike[str] | None, not
 
 def _read(path: Path) -> tuple[Sheet, str]:
     sheet = read_sheet(path, _COLUMNS, _REQUIRED)
+    # SAMM's sheet has these columns too.
+    if sheet.rows and all(re.fullmatch(r"\d+_\d+_\d+", row.cells["clip"]) for row in sheet.rows):
+        raise DatasetError(
+            f"{path.name} names clips as SAMM does, {sheet.rows[0].cells['clip']}", "Give CASME II's own sheet."
+        )
     return sheet, "20190701" if "objective" in sheet.columns else "20140508"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from mer_pipe.datasets.marks import Unusable
 from mer_pipe.datasets.sheets import Row, Sheet, read_sheet, suggest
 from mer_pipe.datasets.tree import frame_folder, safe
 from mer_pipe.types import ClipError, DatasetError, Excluded, Frames, Listing, Sample
@@ -32,10 +33,6 @@ _COLUMNS = {
     "aus": ("aus", "au", "action units"),
     "fps": ("fps",),
 }
-
-
-class _Unusable(Exception):
-    """Why a clip cannot become a sample, and what the user can do."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def list_clips(
         name = f"folder/{subject}/{found.clip}"
         try:
             samples.append(_sample(found, subject, row, apex_policy, fps, table))
-        except _Unusable as why:
+        except Unusable as why:
             excluded.append(Excluded(name, *why.args))
         except (ClipError, DatasetError) as error:
             excluded.append(Excluded(name, error.message, error.fix))
@@ -194,7 +191,7 @@ def _sample(
     repairs: list[str] = []
     for column, cell in row.items():
         if cell.startswith("="):
-            raise _Unusable(f"the {column} cell of row {row['row']} is a formula, {cell[:40]}", "Paste its value.")
+            raise Unusable(f"the {column} cell of row {row['row']} is a formula, {cell[:40]}", "Paste its value.")
     if found.video:
         count, rate = probe_video(found.path)
         files, numbers = {}, list(range(count))
@@ -204,13 +201,13 @@ def _sample(
     onset = _mark(row, "onset", numbers, numbers[0])
     offset = _mark(row, "offset", numbers, numbers[-1])
     if offset <= onset:
-        raise _Unusable(f"offset {offset} is not after onset {onset}", "A clip needs two frames or more.")
+        raise Unusable(f"offset {offset} is not after onset {onset}", "A clip needs two frames or more.")
     kept = tuple(n for n in numbers if onset <= n <= offset)
     frames = Frames((found.path,), kept, video=True) if found.video else Frames(tuple(files[n] for n in kept), kept)
     if row.get("apex"):
         apex, how = _mark(row, "apex", numbers, onset), "table"
         if not onset <= apex <= offset:
-            raise _Unusable(f"apex {apex} lies outside onset {onset} .. offset {offset}", "Correct the row.")
+            raise Unusable(f"apex {apex} lies outside onset {onset} .. offset {offset}", "Correct the row.")
         position = kept.index(apex)
     elif policy == "motion":
         from mer_pipe.datasets.apex import motion_curve, strongest_motion
@@ -242,17 +239,17 @@ def _sample(
 
 
 def _numbered(found: _Found, repairs: list[str]) -> tuple[Mapping[int, str], list[int]]:
-    """The image files of a frame folder by number; raises _Unusable unless they are evenly numbered."""
+    """The image files of a frame folder by number; raises Unusable unless they are evenly numbered."""
     folder = frame_folder(found.path)
     if not folder.files:
-        raise _Unusable("no image file there has a number in its name", "Name the frames 1.jpg, 2.jpg ...")
+        raise Unusable("no image file there has a number in its name", "Name the frames 1.jpg, 2.jpg ...")
     for number, names in sorted(folder.doubles.items()):
-        raise _Unusable(f"frame {number} is there more than once: {', '.join(names)}", "Keep one file a frame.")
+        raise Unusable(f"frame {number} is there more than once: {', '.join(names)}", "Keep one file a frame.")
     numbers = sorted(folder.files)
     steps = sorted({b - a for a, b in pairwise(numbers)})
     if len(steps) > 1:
         at = next(a for a, b in pairwise(numbers) if b - a != steps[0])
-        raise _Unusable(f"frames are missing after frame {at}: the numbers go on unevenly", "Export the clip again.")
+        raise Unusable(f"frames are missing after frame {at}: the numbers go on unevenly", "Export the clip again.")
     if steps and steps[0] > 1:
         repairs.append(f"frame numbers go up in steps of {steps[0]}: taken as consecutive frames")
     return folder.files, numbers
@@ -263,9 +260,9 @@ def _mark(row: Mapping[str, str], mark: str, numbers: list[int], otherwise: int)
     if not cell:
         return otherwise
     if not re.fullmatch(r"\d{1,9}", cell, re.ASCII):
-        raise _Unusable(f"{mark} {cell!r} is not a frame number", "Correct the row, or leave the cell empty.")
+        raise Unusable(f"{mark} {cell!r} is not a frame number", "Correct the row, or leave the cell empty.")
     if int(cell) not in numbers:
-        raise _Unusable(f"{mark} {cell} is not among the frames {numbers[0]}..{numbers[-1]}", "Correct the row.")
+        raise Unusable(f"{mark} {cell} is not among the frames {numbers[0]}..{numbers[-1]}", "Correct the row.")
     return int(cell)
 
 
@@ -277,7 +274,7 @@ def _rate(row: Mapping[str, str], fps: float | None, own: float, repairs: list[s
         except ValueError:
             rate = 0.0
         if not 0 < rate < 1e5:
-            raise _Unusable(f"fps {cell!r} is no frame rate", "Correct the row, or leave the cell empty.")
+            raise Unusable(f"fps {cell!r} is no frame rate", "Correct the row, or leave the cell empty.")
         return rate
     if fps is not None or own:
         return float(fps if fps is not None else own)

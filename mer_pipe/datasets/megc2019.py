@@ -37,6 +37,7 @@ def list_clips(
     samm: str | os.PathLike[str] | None = None,
     smic: str | os.PathLike[str] | None = None,
     casme2_sheet: str | os.PathLike[str] | None = None,
+    tree: str | None = None,
     class_set: str = "3",
     apex_policy: str = "sheet_or_middle",
     missing_frames: str = "exclude",
@@ -50,6 +51,7 @@ def list_clips(
     members : the list. None: the .csv near the root that is one.
     casme2, samm, smic : the databases' own folders. None: found below the root by name.
     casme2_sheet : as `sheet` of `mer_pipe.datasets.casme2.list_clips`.
+    tree : None takes each database's raw frames where they are there; "cropped" the cropped frames of all three.
     class_set : "3": negative, positive, surprise, as the list says.
     apex_policy : as for CASME II. The default takes SAMM's two misprinted apexes halfway, since the list has both clips.
         For SMIC, which annotates no apex, "sheet" and "sheet_or_middle" take the frame halfway, or that of a correction.
@@ -66,10 +68,12 @@ def list_clips(
         there.
     """
     check_policy("apex", apex_policy, APEX_POLICIES)
+    if tree not in (None, "cropped"):
+        raise DatasetError(f"the composite has no tree {tree!r}", "Use cropped, or leave it out.")
     classes = class_map("megc2019", class_set)
     path = check_root(root)
     listed = find_members(path, members, classes, tuple(_NAMES))
-    policies = {"apex_policy": apex_policy, "missing_frames": missing_frames, "corrections": corrections}
+    policies = {"tree": tree, "apex_policy": apex_policy, "missing_frames": missing_frames, "corrections": corrections}
     smic_apex = apex_policy
     if apex_policy in ("sheet", "sheet_or_middle"):
         smic_apex = "middle" if corrections is None else "sheet_or_middle"

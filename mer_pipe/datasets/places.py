@@ -107,8 +107,11 @@ def _sheet_files(root: Path, layout: Layout) -> list[Path]:
     while len(places) < 3 and layout.kind(above.name):
         above = above.parent
         places.append(above)
-    below = [root / name for name in subfolders(str(root)) if not layout.kind(name)]
+    names = subfolders(str(root))
+    below = [root / name for name in names if not layout.kind(name)]
     below += [folder / name for folder in below for name in _names(folder)[:40]]
+    # A tree may hold its sheet, but its own folders are people and clips.
+    below += [root / name for name in names if layout.kind(name)]
     found: list[Path] = []
     for place in (*places, *below):
         try:

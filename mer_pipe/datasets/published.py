@@ -42,9 +42,11 @@ def _entry(
 _DAVISON = "Davison et al. 2018, Objective classes for micro-facial expression recognition"
 _SEE = "See et al. 2019, MEGC 2019"
 _YAN = "CASME2-coding-20140508.xlsx"
+_UPDATED = "the updated sheet, with sub24/EP02_07"
 _YAN_2019 = "CASME2-coding-20190701.xlsx"
 _SAMM = "SAMM_Micro_FACS_Codes_v2.xlsx"
 _LI = "Li et al. 2013, A spontaneous micro-expression database"
+_QU = "Qu et al. 2018, CAS(ME)^2"
 _CASME3 = "CAS(ME)^3 part A, sheet v2"
 _BEN = "Ben et al. 2021, Video-based facial micro-expression analysis"
 
@@ -53,8 +55,11 @@ PUBLISHED: tuple[Published, ...] = (
     _entry("casme2", "3", "20140508", _YAN, negative=90, positive=32, surprise=25),
     _entry("casme2", "7", "20140508", _YAN, 26,
            others=99, disgust=63, happiness=32, repression=27, surprise=25, sadness=7, fear=2),
-    _entry("casme2", "5", "20140508 updated", "the updated set with sub24/EP02_07",
+    _entry("casme2", "5", "20140508 updated", _UPDATED,
            others=99, disgust=64, happiness=32, repression=27, surprise=25),
+    _entry("casme2", "3", "20140508 updated", _UPDATED, negative=91, positive=32, surprise=25),
+    _entry("casme2", "7", "20140508 updated", _UPDATED, 26,
+           others=99, disgust=64, happiness=32, repression=27, surprise=25, sadness=7, fear=2),
     _entry("casme2", "5", "the 2014 paper", "Yan et al. 2014, PLOS ONE 9(1) e86041", 26,
            others=102, disgust=60, happiness=33, repression=27, surprise=25),
     _entry("casme2", "5", "20190701", _YAN_2019, others=99, disgust=63, happiness=32, repression=27, surprise=28),
@@ -79,6 +84,9 @@ PUBLISHED: tuple[Published, ...] = (
     _entry("megc2019", "3", "smic", _SEE, 16, negative=70, positive=51, surprise=43),
     _entry("casme", "4", "", "Yan et al. 2013", disgust=44, repression=38, surprise=20, tense=69),
     _entry("casme", "8", "", "the distributed sheet", total=189),
+    _entry("casme_sq", "4", "micro", _QU, negative=21, positive=8, surprise=9, others=19),
+    _entry("casme_sq", "3", "micro", _QU, negative=21, positive=8, surprise=9),
+    _entry("casme_sq", "4", "macro", _QU, negative=95, positive=87, surprise=13, others=105),
     _entry("casme3", "7", "v2", _CASME3, 94,
            happiness=55, disgust=250, fear=86, anger=64, sadness=57, surprise=187, others=161),
     _entry("casme3", "4", "v2", _CASME3, negative=457, positive=55, surprise=187, others=161),
@@ -136,7 +144,7 @@ def _variant(sample: Sample, database: str) -> str:
     if sample.database != database:
         return sample.database
     source = sample.source
-    return source.get("variant") or source.get("camera") or source.get("sheet_version", "")
+    return source.get("camera") or source.get("expression") or source.get("sheet_version", "")
 
 
 def _beside(samples: list[Sample], database: str, class_set: str, variant: str) -> list[str]:

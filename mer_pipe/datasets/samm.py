@@ -11,7 +11,7 @@ from mer_pipe.datasets.places import Layout, check_root, find_sheet
 from mer_pipe.datasets.rows import Entry, listing, plain_name, subject_name, subject_number, terms_of
 from mer_pipe.datasets.sheets import Row, Sheet, read_sheet
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
-from mer_pipe.types import Listing
+from mer_pipe.types import DatasetError, Listing
 
 FPS = 200.0
 LAYOUT = Layout(
@@ -35,6 +35,7 @@ _COLUMNS = {
     "remarks": ("Notes",),
 }
 _REQUIRED = ("subject", "clip", "onset", "apex", "offset", "emotion")
+_CLIP = re.compile(r"0*(\d{1,3})_(\d{1,4})_(\d{1,4})", re.ASCII)
 _SUBJECT = "samm|subject|sub|s"
 
 
@@ -93,7 +94,11 @@ def list_clips(
 
 
 def _read(path: Path) -> Sheet:
-    return read_sheet(path, _COLUMNS, _REQUIRED, worksheet="MICRO_ONLY")
+    sheet = read_sheet(path, _COLUMNS, _REQUIRED, worksheet="MICRO_ONLY")
+    # CASME II's sheets have these columns too.
+    if not any(_CLIP.fullmatch(row.cells["clip"]) for row in sheet.rows):
+        raise DatasetError(f"{path.name} names no clip as SAMM does, such as 006_1_2", "Give SAMM's own sheet.")
+    return sheet
 
 
 def _version(name: str) -> str:
@@ -113,7 +118,7 @@ def _entry(row: Row) -> Entry:
 
 def _clip(cell: str) -> str:
     """A clip's name with its subject in three digits, as the sheet has it: spreadsheets drop the padding."""
-    found = re.fullmatch(r"0*(\d{1,3})_(\d+)_(\d+)", cell, re.ASCII)
+    found = _CLIP.fullmatch(cell)
     return f"{int(found.group(1)):03d}_{int(found.group(2))}_{int(found.group(3))}" if found else safe(cell)
 
 

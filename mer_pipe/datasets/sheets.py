@@ -185,6 +185,9 @@ def _too_long(path: Path) -> DatasetError:
 def _text(cell: object) -> str:
     if cell is None:
         return ""
+    if type(cell).__module__.startswith("openpyxl"):
+        # Formulas over several cells come as objects; adapters refuse what starts with "=".
+        return f"={str(getattr(cell, 'text', '')).lstrip('=')}"
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
     return str(cell).strip()

@@ -8,9 +8,12 @@ import re
 import time
 import zipfile
 
+import openpyxl
 import pytest
+from openpyxl.worksheet.formula import ArrayFormula
 
 from mer_pipe.datasets.casme2 import list_clips
+from mer_pipe.datasets.published import compare
 from mer_pipe.types import DatasetError
 from tests.datasets.conftest import HEADER_2014, HEADER_2019, row_2014, write_clip, write_sheet
 
@@ -85,6 +88,73 @@ def test_padding_and_case_of_folders_and_files_do_not_matter_and_are_said(casme2
     assert listing.samples[0].id == "casme2/sub03/EP05_02f"
     assert listing.samples[0].frames.files[0].endswith("reg_IMG00005.JPG")
     assert listing.samples[0].repairs == ("frames of EP05_02f found in folder Sub3/ep5_02F",)
+
+
+def test_the_updated_sheet_of_2014_is_told_by_its_row(casme2_root):
+    write_clip(casme2_root / TREE / "sub24/EP02_07", range(61, 107))
+    listing = relist(casme2_root, row_2014(24, "EP02_07", 61, 91, 106, "disgust"))
+    assert listing.samples[0].source["sheet_version"] == "20140508 updated"
+    assert any("247" not in line and "20140508 updated" in line for line in compare(listing, "casme2"))
+
+
+def test_objective_classes_need_the_sheet_that_has_them(casme2_root):
+    with pytest.raises(DatasetError, match="class set objective needs a column of objective classes"):
+        list_clips(casme2_root, class_set="objective")
+    rows = [(1, "EP02_01f", 46, 50, 55, "6+12", "happiness", 1), (1, "EP03_02", 7, 9, 12, "R12", "others", 7)]
+    write_sheet(casme2_root / "coding.xlsx", rows, HEADER_2019)
+    listing = list_clips(casme2_root, class_set="objective", sheet="20190701")
+    assert [(s.label, s.emotion) for s in listing.samples] == [("I", "happiness")]
+    assert reasons(listing) == {"casme2/sub01/EP03_02": "objective class '7' is outside the objective-class set"}
+    both = list_clips(casme2_root, class_set="objective7", sheet="20190701")
+    assert [s.label for s in both.samples] == ["I", "VII"]
+
+
+def test_an_unusable_apex_is_taken_halfway_where_the_policy_says_so(casme2_root):
+    rows = row_2014(1, "EP02_01f", 46, 90, 55), row_2014(2, "EP02_01f", 98, 101, 103)
+    first, second = relist(casme2_root, *rows, apex_policy="sheet_or_middle").samples
+    assert (first.apex, second.apex) == (4, 3)
+    assert first.repairs == ("apex 90 lies outside onset 46 .. offset 55: taken halfway, frame 50",)
+    assert second.repairs == ()
+    with pytest.raises(DatasetError, match="no apex policy 'sheet-or-middle'. Did you mean sheet_or_middle"):
+        list_clips(casme2_root, apex_policy="sheet-or-middle")
+
+
+def test_few_missing_frames_may_be_held_and_many_never_are(casme2_root):
+    for number in (46, 50):
+        (casme2_root / TREE / f"sub01/EP02_01f/img{number}.jpg").unlink()
+    for number in (99, 100):
+        (casme2_root / TREE / f"sub02/EP02_01f/img{number}.jpg").unlink()
+    listing = list_clips(casme2_root, missing_frames="hold")
+    held = listing.samples[0]
+    assert held.frames.numbers == tuple(range(46, 56))
+    assert [f.rsplit("/", 1)[1] for f in held.frames.files[:5]] == [
+        "img47.jpg", "img47.jpg", "img48.jpg", "img49.jpg", "img49.jpg"
+    ]  # fmt: skip
+    assert "46, 50 are missing in sub01/EP02_01f" in held.repairs[0]
+    assert "99, 100 are missing" in reasons(listing)["casme2/sub02/EP02_01f"]
+    assert "the frames of 2 of 3 clips are there: the database may be unpacked only in part" in listing.notes
+
+
+@pytest.mark.parametrize(("policy", "onset"), [("first", 46), ("last", 48)])
+def test_of_contradicting_rows_one_may_be_read(casme2_root, policy, onset):
+    rows = [row_2014(1, "EP02_01f", first, 50, 55) for first in (46, 47, 48)]
+    (sample,) = relist(casme2_root, *rows, repeated_rows=policy).samples
+    assert sample.frames.numbers[0] == onset
+    assert sample.repairs == (f"rows 2, 3, 4 annotate this clip differently: row {onset - 44} is read",)
+
+
+def test_shared_frames_and_unreadable_action_units_are_noted(casme2_root):
+    rows = row_2014(1, "EP02_01f", 46, 50, 55, aus="4 7"), row_2014(1, "EP2_1F", 46, 51, 55)
+    notes = relist(casme2_root, *rows).notes
+    assert "1 clips have the frames of another: casme2/sub01/EP02_01f and casme2/sub01/EP2_1F" in notes
+    assert "action units of 1 clips cannot be read and are kept as written: '4 7' (casme2/sub01/EP02_01f)" in notes
+
+
+def test_formulas_over_several_cells_are_refused_too(casme2_root):
+    book = openpyxl.load_workbook(casme2_root / SHEET)
+    book.active["D2"] = ArrayFormula("D2:D2", "=SUM(40,6)")
+    book.save(casme2_root / SHEET)
+    assert "formula, =SUM(40,6)" in reasons(list_clips(casme2_root))["casme2/sub01/EP02_01f"]
 
 
 def test_trees_are_chosen_by_name_and_the_choice_is_noted(casme2_root):

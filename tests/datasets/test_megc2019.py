@@ -137,6 +137,19 @@ def test_databases_may_lie_elsewhere_and_one_may_be_missing(root, tmp_path):
         list_clips(root, casme2=tmp_path / "nowhere")
 
 
+def test_the_cropped_frames_of_all_three_or_none(root):
+    for database, folder in (("casme2", "CASME II/Cropped"), ("samm", "SAMM cropped")):
+        for sample in list_clips(root).samples:
+            if sample.database == database:
+                write_clip(root / folder / sample.subject / sample.clip, sample.frames.numbers)
+    listing = list_clips(root, tree="cropped", samm=root)
+    assert len(listing.samples) == 7
+    assert {s.source["tree"] for s in listing.samples} == {"cropped"}
+    assert not {s.source["tree"] for s in list_clips(root).samples} & {"cropped"}
+    with pytest.raises(DatasetError, match="no tree 'raw'"):
+        list_clips(root, tree="raw")
+
+
 def test_a_missing_or_foreign_list_is_named(root):
     with pytest.raises(DatasetError, match="row 2 of .* is no member: label '3' is none of 0, 1, 2"):
         relist(root, MEMBERS[0], "smic,s01,s01_ne_01,3", members=LIST)

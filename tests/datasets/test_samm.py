@@ -7,9 +7,11 @@ import csv
 import openpyxl
 import pytest
 
+from mer_pipe.datasets.casme2 import list_clips as list_casme2
 from mer_pipe.datasets.samm import list_clips
 from mer_pipe.types import DatasetError
 from tests.datasets.conftest import write_clip
+from tests.datasets.test_casme2 import SHEET as CASME2_SHEET
 
 HEADER = (
     "Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration", "Micro",
@@ -149,6 +151,15 @@ def test_macro_rows_and_rows_of_another_subject_are_told(root):
     listing = list_clips(root)
     assert [e.reason for e in listing.excluded] == ["a macro-expression (Macro)"]
     assert "the clip's name 006" in listing.samples[0].repairs[0]
+
+
+def test_the_sheet_of_another_database_is_passed_over_and_refused(root, casme2_root):
+    foreign = (casme2_root / CASME2_SHEET).rename(root / "A.xlsx")
+    assert len(list_clips(root).samples) == 3
+    with pytest.raises(DatasetError, match="A.xlsx names no clip as SAMM does"):
+        list_clips(root, sheet=foreign)
+    with pytest.raises(DatasetError, match="names clips as SAMM does, 006_1_2"):
+        list_casme2(casme2_root, sheet=root / SHEET)
 
 
 def test_wrong_roots_say_what_was_expected(root, tmp_path):
