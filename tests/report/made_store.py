@@ -49,6 +49,8 @@ def values(clip: int, kind: str = "", bump: float = 0.0, noise: int = 0) -> dict
         frames = (frames + rng.integers(0, noise, frames.shape)).astype(np.uint8)
         flow += rng.random(flow.shape, np.float32)
         strain += rng.random(strain.shape, np.float32) * 0.02
+    if kind == "broken":
+        flow[:50], strain[:50] = np.nan, np.inf
     apex = frames[0] if kind == "same" else face(texture, 3)
     return {
         "align/transform": np.array([[1 / SIDE, 0, 0], [0, 1 / SIDE, 0.02]]),
@@ -61,6 +63,7 @@ def values(clip: int, kind: str = "", bump: float = 0.0, noise: int = 0) -> dict
         "flow_offset/flow": flow * 0.5,
         "strain/strain": strain,
         "dynamic/image": (frames[2].astype(np.float32) - frames[0]) / 1000,
+        "features_mrn/feature": np.full(16, clip + bump, np.float32),
         "motion/motion": np.concatenate([flow * 4, strain[..., None]], -1),
     }
 
@@ -84,6 +87,8 @@ SPECS = {
     ),
     "strain/strain": ({}, ArraySpec(("y", "x"), "float32", "px/px"), "strain"),
     "dynamic/image": ({}, ArraySpec(("y", "x", "channel"), "float32"), "dynamic"),
+    # An array that is named like its axis: xarray takes it for a coordinate.
+    "features_mrn/feature": ({}, ArraySpec(("feature",), "float32"), "features"),
     "motion/motion": ({}, ArraySpec(("y", "x", "channel"), "float32", "px, px, px/px"), "motion"),
 }
 
@@ -104,7 +109,7 @@ def make_store(
 
     Parameters
     ----------
-    kinds : clip -> "still", "huge", "head" or "same".
+    kinds : clip -> "still", "huge", "head", "same" or "broken" (values that are not finite).
     only : groups; () for all.
     bump : clip -> px added to its flow.
     edit : clip -> coordinates to replace.

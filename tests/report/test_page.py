@@ -15,12 +15,12 @@ from PIL import Image
 from mer_pipe.recipes import BUILT_IN, plain, with_values
 from mer_pipe.report.inspect import overview
 from mer_pipe.report.page import compare, write_report
-from mer_pipe.report.page.alignment import in_square
+from mer_pipe.report.page.alignment import alignment_figure, in_square
 from mer_pipe.report.page.charts import curve
 from mer_pipe.report.page.data import read_source
 from mer_pipe.report.page.html import h
 from mer_pipe.report.page.measures import Measures, flags, measure, tearing_from
-from mer_pipe.report.page.media import cells
+from mer_pipe.report.page.media import Look, cells
 from mer_pipe.report.page.methods import bibtex, grid, paragraph, rebuild
 from mer_pipe.types import StoreError
 from tests.report.made_store import FACE, SIDE, flip_byte, make_store, shard_of
@@ -142,8 +142,11 @@ def test_no_page_names_an_address(report):
             assert not re.findall(r"\b(?:https?|wss?|ftp):|[\"'(]//\w", path.read_text()), path
 
 
-def test_the_first_page_warns_of_random_weights_only_where_there_are_features(report):
-    assert "random weights" not in words((report / "index.html").read_text())
+def test_the_first_page_warns_of_random_weights_only_where_there_are_features(report, tmp_path):
+    told = "Features are from random weights (random:0)"
+    assert told in words((report / "index.html").read_text())
+    other = make_store(tmp_path / "f.zarr", clips=1, only=("crop", "flow_onset"))
+    assert told not in words(write_report(other, tmp_path / "r").read_text())
 
 
 # What stands out
@@ -248,6 +251,16 @@ def test_the_curve_puts_the_apex_where_it_lies_between_the_marks():
     assert "apex" in text
 
 
+def test_68_landmarks_are_drawn_as_parts_of_a_face():
+    landmarks = np.random.default_rng(0).random((68, 2)) * 100
+    onset, transform = np.zeros((112, 112, 3), np.uint8), np.array([[0.01, 0, 0], [0, 0.01, 0]])
+    body, about = alignment_figure(onset, transform, {"landmarks": landmarks, "eyes": None}, Look())
+    drawn = [len(points.split()) for points in re.findall(r'points="([^"]+)"', body)]
+    assert drawn == [17, 5, 5, 4, 5, 6, 6, 12, 8]
+    assert sum(drawn) == body.count("<circle") == 68
+    assert "One px here is 0.89 px of the frame." in about
+
+
 # Privacy
 
 
@@ -329,6 +342,15 @@ def test_a_store_of_one_stage_has_a_report(tmp_path):
         assert "4 usable" in words(out.read_text())
 
 
+def test_values_that_are_not_finite_stop_no_report(tmp_path):
+    path = make_store(tmp_path / "n.zarr", clips=2, kinds={0: "broken"})
+    for shareable in (False, True):
+        out = write_report(path, tmp_path / f"r{shareable}", shareable=shareable).parent
+        text = words((out / "clips" / "0001-sub01-EP01_01.html").read_text())
+        assert "Optical strain" in text
+        assert not re.search(r"\b(nan|inf)\b", text.lower())
+
+
 def test_a_report_never_changes_the_store_nor_lies_in_it(store, tmp_path):
     before = tree_bytes(store)
     with pytest.raises(StoreError, match="inside the store"):
@@ -388,9 +410,10 @@ def test_drift_tells_the_clip_the_array_and_by_how_much(base, tmp_path):
     drift = compare(make_store(tmp_path / "new.zarr", clips=4, bump={2: 0.5}), base)
     assert list(drift.clips) == ["demo/sub01/EP03_01"]
     assert drift.same == 3
-    flow, offset, motion = drift.clips["demo/sub01/EP03_01"]
+    feature, flow, offset, motion = drift.clips["demo/sub01/EP03_01"]
     assert (flow.path, flow.share, flow.largest, flow.mean) == ("flow_onset/flow", 0.5, 0.5, 0.25)
-    assert (offset.path, motion.path) == ("flow_offset/flow", "motion/motion")
+    assert [c.path for c in (feature, offset, motion)] == ["features_mrn/feature", "flow_offset/flow", "motion/motion"]
+    assert drift.arrays == ()
 
 
 def test_drift_tells_clips_that_came_and_went_and_edited_annotations(base, tmp_path):

@@ -46,11 +46,11 @@ def histogram(title: str, values: Sequence[float], unit: str, most: int = 18) ->
     first = math.floor(low / step)
     counts = np.bincount(np.floor(known / step + 1e-9).astype(int) - first)
     left, floor, top = 30.0, 118.0, 8.0
-    wide, tallest = (WIDE - left - 8) / len(counts), int(counts.max())
+    wide, tallest = (WIDE - left - 16) / len(counts), int(counts.max())
     parts = []
     for count in sorted({0, tallest // 2, tallest}):
         y = floor - (floor - top) * count / tallest
-        parts.append(h("line", x1=left, x2=WIDE - 8, y1=_n(y), y2=_n(y), class_="grid"))
+        parts.append(h("line", x1=left, x2=WIDE - 16, y1=_n(y), y2=_n(y), class_="grid"))
         parts.append(h("text", count, x=left - 5, y=_n(y + 4), text_anchor="end", class_="value"))
     for place, count in enumerate(counts.tolist()):
         tall = (floor - top) * count / tallest
@@ -61,7 +61,7 @@ def histogram(title: str, values: Sequence[float], unit: str, most: int = 18) ->
     for place in range(0, len(counts) + 1, every):
         text = f"{round((first + place) * step, 6):g}"
         parts.append(h("text", text, x=_n(left + place * wide), y=floor + 16, text_anchor="middle", class_="value"))
-    parts.append(h("text", unit, x=WIDE - 8, y=floor + 32, text_anchor="end", class_="value"))
+    parts.append(h("text", unit, x=WIDE - 16, y=floor + 32, text_anchor="end", class_="value"))
     return _svg(f"{title}: {low:g} to {high:g} {unit}, median {np.median(known):g}", floor + 38, parts)
 
 

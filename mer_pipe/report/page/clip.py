@@ -49,8 +49,13 @@ def article(arrays: ClipArrays, clip: Clip, look: Look, changes: Sequence[str] =
     curve = _curve(page)
     groups: dict[str, list[Markup | None]] = {
         "Face": [] if look.shareable else [_flip(page), _alignment(page), curve],
-        "Magnified": [] if look.shareable else [_magnified(page), _gray(page)],
-        "Motion from onset to apex": [_flow(page, "flow_onset"), _strain(page), _flow(page, "flow_offset")],
+        "Magnified": [] if look.shareable else [_magnified(page)],
+        "Motion between onset and apex": [
+            _flow(page, "flow_onset"),
+            _strain(page),
+            _flow(page, "flow_offset"),
+            None if look.shareable else _gray(page),
+        ],
         "The clip over time": [curve] if look.shareable else [_frames(page)],
         "The magnified clip": [*([] if look.shareable else [_dynamic(page)]), *_clip_motion(page)],
     }

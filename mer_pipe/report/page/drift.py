@@ -14,6 +14,8 @@ from mer_pipe.report.page.data import ClipArrays
 from mer_pipe.store.open import open_store, read_facts
 
 ABSENT = "absent"
+GRIDS = ("mark", "af", "frame")
+"""Axes whose values are told; xarray takes an array that is named like one of its axes for a coordinate too."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def _difference(path: str, here: np.ndarray, there: np.ndarray, units: str) -> C
     differ = (wide[0] != wide[1]) & ~(np.isnan(wide[0]) & np.isnan(wide[1]))
     apart = np.nan_to_num(np.abs(wide[0] - wide[1]), nan=0.0)
     share = float(differ.mean())
-    unit = f" {units}" if units not in ("", "1") else ""
+    unit = f" {units}" if units not in ("", "1") and "," not in units else ""
     largest, mean = float(apart.max()), float(apart.mean())
     what = f"{path}: {100 * share:.3g} % of the values differ, by {mean:.3g}{unit} on average, {largest:.3g} at most"
     return Change(path, what, share, largest, mean)
@@ -180,13 +182,18 @@ def _grids(trees: list[Any], paths: list[set[str]]) -> Iterator[str]:
         yield f"{path} is gone"
     for path in sorted(paths[0] & paths[1]):
         stage = path.partition("/")[0]
-        for dim in trees[0][path].dims[1:]:
-            axes = [tree[stage][dim].values.tolist() if dim in tree[stage].coords else None for tree in trees]
-            if axes[0] != axes[1] and None not in axes:
+        for dim in GRIDS:
+            axes = [_axis(tree, stage, path, dim) for tree in trees]
+            if axes[0] != axes[1]:
                 for values, others, word in ((axes[0], axes[1], "new"), (axes[1], axes[0], "gone")):
                     only = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values if v not in others)
                     if only:
                         yield f"{path}: {dim} {only} is {word}"
+
+
+def _axis(tree: Any, stage: str, path: str, dim: str) -> list:
+    held = dim in tree[path].dims and dim in tree[stage].coords
+    return tree[stage][dim].values.tolist() if held else []
 
 
 def _versions(facts: Mapping[str, Any], tree: Any) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def _verdict(source: Source, cards: Sequence[Card], look: Look) -> Markup:
         ("made with", f"mer-pipe {seen.mer_pipe} · " + " · ".join(f"{k} {v}" for k, v in seen.libraries.items())),
     ]
     if seen.repaired:
-        facts.append(("repaired", h("a", f"{seen.repaired} annotations", href="#flag=repaired")))
+        facts.append(
+            ("repaired", h("a", f"{seen.repaired} annotation{'s' if seen.repaired > 1 else ''}", href="#flag=repaired"))
+        )
     facts += [("note", note) for note in seen.notes]
     warning = None
     if seen.random_weights:

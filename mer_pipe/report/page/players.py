@@ -24,7 +24,9 @@ class Shot:
 def flip(shots: Sequence[Shot], look: Look) -> Markup:
     """Frames that lie on each other, with a button for each; the page's script shows one at a time."""
     pages = [
-        look.image(pictures.image_picture(shot.image), shot.label, fine=True, data_frame=shot.value, hidden=i > 0)
+        look.image(
+            pictures.image_picture(shot.image), shot.label, quality=look.fine, data_frame=shot.value, hidden=i > 0
+        )
         for i, shot in enumerate(shots)
     ]
     buttons = [
@@ -46,8 +48,12 @@ def player(shots: Sequence[Shot], look: Look, what: str, first: int, changes: Se
     """
     items, opening = [], Markup("")
     for i, shot in enumerate(shots):
-        image = look.image(pictures.image_picture(shot.image), shot.label, fine=changes is not None, class_="picture")
-        change = look.image(changes[i], f"{shot.label}, difference to the apex", class_="change") if changes else None
+        image = look.image(pictures.image_picture(shot.image), shot.label, class_="picture")
+        change = (
+            look.image(changes[i], f"{shot.label}, difference to the apex", quality=look.rough, class_="change")
+            if changes
+            else None
+        )
         pressed = "true" if i == first else "false"
         button = h("button", image, change, h("span", shot.label), type="button", data_at=i, aria_pressed=pressed)
         items.append(h("li", button, data_value=shot.value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from mer_pipe.report.page.drift import Drift
 from mer_pipe.report.page.html import Markup, h
@@ -50,7 +51,7 @@ def drift_section(drift: Drift, links: Mapping[str, str]) -> Markup:
     )  # fmt: skip
     return h(
         "section",
-        h("h2", f"Drift against {drift.other}"),
+        h("h2", f"Drift against {Path(drift.other).name}"),
         h("p", verdict, class_="lead"),
         _settings(settings) if settings else h("p", "Recipe and versions are equal.", class_="soft"),
         h("ul", told) if told else None,
