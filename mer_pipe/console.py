@@ -122,7 +122,7 @@ class _Lines:
     def tell(self, event: Event) -> None:
         self.clock(event)
         if isinstance(event, Planned) and event.cells:
-            self.console.print(f"{sum(event.cells.values())} values to make over {event.clips} clips")
+            self.console.print(f"{sum(event.cells.values())} values to make over {_count(event.clips, 'clip')}")
         elif isinstance(event, Failed | Suspected | Remade):
             self.console.print(_line(event), soft_wrap=True)
         elif isinstance(event, Settled) and time.monotonic() - self.last > 10:
@@ -199,6 +199,10 @@ def _plain(text: str) -> str:
     return escape(text)
 
 
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
 def _seconds(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -212,10 +216,12 @@ def summary(console: Console, prepared: Prepared, built: Built) -> None:
     if not built.changed and not made:
         did = "is up to date"
     elif built.changed:
-        did = f"published: {made} values made" if made else "published anew: every value was there"
+        did = f"published: {_count(made, 'value')} made" if made else "published anew: every value was there"
     else:
-        did = f"is unchanged: {made} values made"
-    console.print(f"[bold]{_plain(str(built.store))}[/] {did}, {len(built.clips)} clips, {_seconds(built.seconds)}")
+        did = f"is unchanged: {_count(made, 'value')} made"
+    console.print(
+        f"[bold]{_plain(str(built.store))}[/] {did}, {_count(len(built.clips), 'clip')}, {_seconds(built.seconds)}"
+    )
     for line in _left_out(plan.excluded, built.failed):
         console.print(line)
     from mer_pipe.report.inspect import overview
@@ -312,7 +318,8 @@ def listing(console: Console, name: str, found: Listing, beside: list[str]) -> N
     for line in beside:
         console.print(f"[dim]{_plain(line)}[/]")
     subjects = len({(s.database, s.subject) for s in found.samples})
-    console.print(f"{name}: {len(found.samples)} clips of {subjects} subjects, {len(found.excluded)} excluded")
+    clips = f"{_count(len(found.samples), 'clip')} of {_count(subjects, 'subject')}"
+    console.print(f"{name}: {clips}, {len(found.excluded)} excluded")
 
 
 def models(console: Console, rows: list[dict[str, Any]]) -> None:

@@ -121,7 +121,10 @@ class _Work:
 
         def read(source: CellSource) -> np.ndarray:
             if source.key not in opened:
-                opened[source.key] = self.cache.get(source.key)
+                try:
+                    opened[source.key] = self.cache.get(source.key)
+                except KeyError:  # it was there when the work was planned: another process removed it
+                    raise DamagedEntry(source.key, "removed while the build ran") from None
             array = opened[source.key][source.output]
             if source.row is None:
                 return array

@@ -65,10 +65,10 @@ def plain(recipe: Recipe, models: Models | None = None) -> dict[str, Any]:
     """The recipe as plain JSON values. With `models`, file names give way to the digests of the files."""
     told = _told(recipe)
     del told["evm"]["fps"]
+    told["align"]["model"] = models.landmarker.digest if models and models.landmarker else ""
     if models is not None:
         told["features"]["weights"] = models.features.digest
         told["magnify"]["weights"] = models.magnifier.digest if models.magnifier else ""
-        told["align"]["model"] = models.landmarker.digest if models.landmarker else ""
     return told
 
 
@@ -89,10 +89,8 @@ def _filled(section: Any, values: Mapping[str, Any], path: str) -> Any:
     for name, value in values.items():
         full = f"{path}.{name}" if path else str(name)
         if name not in known:
-            where = f"{path} has" if path else "a recipe has"
-            raise RecipeError(
-                f"unknown recipe key {full!r}{nearest(str(name), known)}", f"{where} the keys {', '.join(known)}"
-            )
+            there = f"the keys of {path or 'a recipe'} are {', '.join(known)}"
+            raise RecipeError(f"unknown recipe key {full!r}{nearest(str(name), known)}", there)
         old = getattr(section, name)
         if is_dataclass(old):
             if not isinstance(value, Mapping):

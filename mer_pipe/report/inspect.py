@@ -121,7 +121,7 @@ def overview(store_path: str | Path, default: Mapping[str, Any] | None = None) -
         differs=None if default is None else _unlike(values, _flat(default)),
         models={name: value for name, value in values.items() if _is_digest(value)},
         random_weights=weights if has_features and weights.startswith("random:") else "",
-        systems=tuple(dict.fromkeys(s for array in arrays for s in array.systems)),
+        systems=tuple(recipe.get("systems", ())) or tuple(dict.fromkeys(s for array in arrays for s in array.systems)),
         clips=clips,
         classes=dict(sorted(Counter(columns.get("label", ())).items(), key=lambda item: (not item[0], -item[1], item))),
         subjects=dict(sorted(Counter(columns.get("subject", ())).items())),

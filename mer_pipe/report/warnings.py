@@ -39,7 +39,9 @@ def clip_warnings(root: Any, recipe: Mapping[str, Any]) -> tuple[ClipWarning, ..
         samples = root["sample"][...].tolist()
     except Exception as error:  # a damaged array is a named hole; the rest of the store may be whole
         return (ClipWarning("", f"travel/distance cannot be read: {' '.join(str(error).split())}"),)
-    afs = [1.0, *recipe.get("mrn", {}).get("af", ())]
+    afs = [1.0, *(a for _, group in root.groups() if "af" in group for a in group["af"][...].tolist())]
+    if "gray" in root:
+        afs.append(float(recipe.get("ruan", {}).get("af", 1)))
     return tuple(
         ClipWarning(sample, text)
         for sample, (middle, most) in zip(samples, distances, strict=True)

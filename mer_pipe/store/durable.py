@@ -115,10 +115,13 @@ def replace_folder(new: Path, target: Path) -> None:
     missing between two renames; after a crash in between, the next build writes it again from the cache.
     """
     sync_tree(new)
-    if not target.exists():
-        os.rename(new, target)
+    try:
+        os.rename(new, target)  # succeeds only where there is nothing, or an empty folder
         sync_folder(target.parent)
         return
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
     if _exchange(new, target):
         old = new
     else:

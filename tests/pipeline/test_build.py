@@ -203,6 +203,36 @@ def test_a_changed_frame_file_rebuilds_what_reads_it_and_says_so(clips, place, t
     assert told["pool"] == "cut[frame=1] changed"
 
 
+def test_an_observer_that_fails_stops_nothing(clips, place):
+    def full_log(event):
+        raise OSError("no space for the log")
+
+    with pytest.warns(UserWarning, match="goes on unseen.*no space for the log"):
+        built = toy.run(clips, **place, tell=full_log)
+    assert len(built.clips) == 4
+    assert not built.failed
+
+
+def test_an_entry_removed_in_mid_build_is_made_again(clips, place, monkeypatch):
+    cache = Cache(place["cache"])
+    real = toy.Pool.__call__
+    removed = []
+
+    def thief(self, clip):
+        if not removed:
+            first = next(iter(cache.keys()))
+            removed.append(first)
+            for key in list(cache.keys()):
+                cache.discard(key)
+        return real(self, clip)
+
+    monkeypatch.setattr(toy.Pool, "__call__", thief)
+    built = toy.run(clips, **place)
+    assert removed
+    assert len(built.clips) == 4
+    assert not built.failed
+
+
 def test_nothing_in_a_store_tells_where_it_was_made(clips, place, tmp_path):
     toy.run(clips, **place)
     for name, data in toy.tree_bytes(place["store"]).items():

@@ -8,7 +8,7 @@ import pytest
 from mer_pipe.report.warnings import clip_warnings
 
 zarr = pytest.importorskip("zarr")
-RECIPE = {"mrn": {"af": [2.0, 13.0]}}
+RECIPE = {"ruan": {"af": 6.0}}
 
 
 def root(distances):
@@ -16,6 +16,7 @@ def root(distances):
     names = np.array([f"x/s/{i}" for i in range(len(distances))], dtype=object)
     group.create_array("sample", shape=names.shape, dtype="string")[...] = names
     group.create_group("travel").create_array("distance", data=np.array(distances, np.float32))
+    group.create_group("magnify").create_array("af", data=np.array([2.0, 13.0]))
     return group
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started, Suspected
+from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started, Suspected, unfailing
 from mer_pipe.pipeline.runner import Job, run
 from mer_pipe.pipeline.threads import ONE_THREAD
 from mer_pipe.types import MerError
@@ -106,7 +106,7 @@ class Cluster:
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=self.memory if self.memory else "auto",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             )
             stack.enter_context(cluster)
@@ -151,7 +151,7 @@ def _remote(job: Job) -> Settled | Failed:
             crumb.write_text(event.node)
         worker.log_event(TOPIC, {"kind": type(event).__name__, "told": asdict(event)})
 
-    outcome = run(job, tell)
+    outcome = run(job, unfailing(tell))
     crumb.unlink(missing_ok=True)
     return outcome
 
