@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mer_pipe import datasets
 from mer_pipe.pipeline.build import Built
@@ -17,10 +17,15 @@ from mer_pipe.pipeline.executors import Executor, serial
 from mer_pipe.pipeline.explain import reasons
 from mer_pipe.pipeline.plan import Plan, make_plan
 from mer_pipe.recipes import Models, Recipe, find_models, plain, read_recipe, wire, with_values
+from mer_pipe.recipes.recipe import AlignRecipe, FeaturesRecipe
+from mer_pipe.recipes.wiring import _magnifier as magnifier
 from mer_pipe.store.cache import Cache
 from mer_pipe.store.journal import Journal
 from mer_pipe.store.ledger import Ledger
-from mer_pipe.types import DatasetError, Listing, MerError, Sample, StoreError
+from mer_pipe.types import DatasetError, Listing, MerError, RecipeError, Sample, StoreError
+
+if TYPE_CHECKING:
+    from mer_pipe.report.compare import Comparison, Pair, Side
 
 
 @dataclass(frozen=True)
@@ -224,6 +229,53 @@ def explain(prepared: Prepared) -> dict[str, dict[str, str]]:
         for clip in prepared.plan.clips
         if clip.missing
     }
+
+
+def compare_recipes(
+    store: str | Path, clip: str, first: str, second: str, af: tuple[float, ...] | None = None
+) -> Comparison:
+    """Magnify one clip of a store in two ways and measure both, from its aligned onset and apex alone.
+
+    Parameters
+    ----------
+    first, second : each a built-in recipe, a YAML file, "magnify.KEY=VALUE ..." to change the store's own recipe, another
+        store (what it holds of this clip), or "stored" (what this store holds).
+    af : factors; up to six of those that are stored when None.
+
+    Raises
+    ------
+    MerError : the store, the clip, a recipe, its checkpoint or a stored AF is not there.
+    """
+    from mer_pipe.report import compare
+    from mer_pipe.stages.flow import tvl1
+
+    own = compare.read_pair(store, clip)
+    pairs = {text: compare.read_pair(text, own.id) for text in (first, second) if Path(text).is_dir()} | {"stored": own}
+    grids = [pair.stored for pair in pairs.values() if pair.stored] or [Recipe().mrn.af]
+    af = af or compare.few([a for a in grids[0] if all(a in grid for grid in grids)])
+    sides = [
+        pairs[text].stored_side(text, af) if text in pairs else _magnified(own, text, af) for text in (first, second)
+    ]
+    return compare.compared(own.title, af, *sides, tvl1)
+
+
+def _magnified(pair: Pair, text: str, af: tuple[float, ...]) -> Side:
+    from mer_pipe.report.compare import Side
+
+    if "=" in text:
+        values = dict(part.partition("=")[::2] for part in text.split())
+        if wrong := [key for key in values if not key.startswith("magnify.")]:
+            raise RecipeError(f"{wrong[0]!r} does not change a magnifier", "write it as magnify.method=eulerian")
+        recipe = with_values(with_values(Recipe(), {"magnify": pair.recipe.get("magnify", {})}), values)
+    else:
+        recipe = read_recipe(text)
+    if recipe.magnify.method == "learned" and recipe.magnify.weights.startswith("sha256:"):
+        raise RecipeError("a store knows its checkpoint by its digest alone", "add magnify.weights=FILE")
+    # Nothing but the magnifier is run, so no other model is looked for.
+    models = find_models(replace(recipe, align=AlignRecipe(method="none"), features=FeaturesRecipe()))
+    stage = magnifier(recipe.magnify, models)
+    images = stage(reference=pair.onset, target=pair.apex, af=af)["image"]
+    return Side(text if "=" in text else f"{text} ({stage.name})", pair.onset, pair.apex, images)
 
 
 def _options(database: str, given: Any) -> dict[str, Any]:
