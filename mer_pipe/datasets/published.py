@@ -100,14 +100,11 @@ PUBLISHED: tuple[Published, ...] = (
 
 
 def published(database: str, class_set: str | None = None, variant: str | None = None) -> tuple[Published, ...]:
-    """The published counts of a database, of one class set, of one variant; an entry without a variant fits any."""
-    return tuple(
-        p
-        for p in PUBLISHED
-        if p.database == database
-        and class_set in (None, p.class_set)
-        and (variant is None or p.variant == variant or not p.variant)
-    )
+    """The published counts of a database, of one class set, of one variant; those without a variant where none fits."""
+    found = tuple(p for p in PUBLISHED if p.database == database and class_set in (None, p.class_set))
+    if variant is None:
+        return found
+    return tuple(p for p in found if p.variant == variant) or tuple(p for p in found if not p.variant)
 
 
 def compare(listing: Listing, database: str) -> list[str]:
@@ -131,12 +128,9 @@ def compare(listing: Listing, database: str) -> list[str]:
         lines += _beside(samples, database, class_set, variant)
     if listing.excluded:
         lines.append(f"{len(listing.excluded)} annotated clips are excluded and not counted as found")
-    shown = {(class_set, variant) for class_set, variant in groups}
-    others = [
-        p for p in published(database) if (p.class_set, p.variant) not in shown and (p.class_set, "") not in shown
-    ]
+    shown = [p for class_set, variant in groups for p in published(database, class_set, variant)]
     if database != "megc2019":
-        lines += [f"published for comparison: {_told(p)}" for p in others]
+        lines += [f"published for comparison: {_told(p)}" for p in published(database) if p not in shown]
     return lines
 
 

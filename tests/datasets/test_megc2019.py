@@ -187,3 +187,4 @@ def test_the_comparison_counts_each_database(root):
     lines = compare(list_clips(root), "megc2019")
     assert lines[0].startswith("class set 3: found 7 in 3 classes, 6 subjects; published: 442")
     assert any("class set 3, smic: found 2 in 2 classes, 2 subjects; published: 164" in line for line in lines)
+    assert sum("published: " in line for line in lines) == 4

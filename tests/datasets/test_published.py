@@ -94,6 +94,8 @@ def test_a_whole_database_is_told_beside_what_is_published(tmp_path):
         "class set 5, 20140508: found 246 in 5 classes, 26 subjects; published: 246 (CASME2-coding-20140508.xlsx)"
     )
     assert not any("differs" in line for line in lines)
+    assert not any("246" in line for line in lines[1:])
+    assert len(lines) == len(set(lines))
     assert "9 annotated clips are excluded and not counted as found" in lines
     assert any("249 in class set 5 with 20190701" in line for line in lines)
     fewer = replace(listing, samples=[s for s in listing.samples if s.label != "surprise"][:-1])
