@@ -269,8 +269,11 @@ def _magnified(pair: Pair, text: str, af: tuple[float, ...]) -> Side:
         recipe = with_values(with_values(Recipe(), {"magnify": pair.recipe.get("magnify", {})}), values)
     else:
         recipe = read_recipe(text)
-    if recipe.magnify.method == "learned" and recipe.magnify.weights.startswith("sha256:"):
-        raise RecipeError("a store knows its checkpoint by its digest alone", "add magnify.weights=FILE")
+    weights = recipe.magnify.weights
+    if recipe.magnify.method == "learned" and (not weights or weights.startswith("sha256:")):
+        raise RecipeError(
+            "the learned magnifier needs its checkpoint; a store keeps its digest", "add magnify.weights=FILE"
+        )
     # Nothing but the magnifier is run, so no other model is looked for.
     models = find_models(replace(recipe, align=AlignRecipe(method="none"), features=FeaturesRecipe()))
     stage = magnifier(recipe.magnify, models)

@@ -168,25 +168,37 @@ def explain(as_json: bool, **asked: Any) -> None:
 @cli.command()
 @click.argument("store", type=click.Path())
 @click.argument("clip", required=False)
-@click.option("--stage", metavar="NAME", help="Stage to draw: a group of the store.  [default: magnify]")
+@click.option("--stage", metavar="NAME", help="Stage to draw or to tell of: a group of the store.  [default: magnify]")
 @click.option("--af", metavar="A,B", help="Amplification factors to draw, as 4,8,12.  [default: all]")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write a PNG strip here.")
+@click.option("--compare", nargs=2, metavar="A B", help="Magnify the clip in two ways: each a recipe, values as "
+              "magnify.method=eulerian, another store, or the word stored.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(dir_okay=False),
+              help="Write a strip (.png), or a film from onset through the AFs and back (.gif, .mp4).")  # fmt: skip
+@click.option("--show", is_flag=True, help="Show the pictures in this terminal.")
 @click.option("--libraries", is_flag=True, help="Also list the versions of the libraries that made the store.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def inspect(store: str, clip: str | None, stage: str | None, af: str | None, output: str | None, libraries: bool,
-            as_json: bool) -> None:  # fmt: skip
-    """Look into a store: its arrays, classes, exclusions; or one clip's stage as a picture.
+def inspect(store: str, clip: str | None, stage: str | None, af: str | None, compare: tuple[str, str] | None,
+            output: str | None, show: bool, libraries: bool, as_json: bool) -> None:  # fmt: skip
+    """Look into a store: its arrays, classes, exclusions; one stage; one clip, as numbers, pictures or a film.
 
     \b
       mer-pipe inspect demo.zarr
-      mer-pipe inspect demo.zarr sub01/EP01_01 -o strip.png
+      mer-pipe inspect demo.zarr --stage magnify
+      mer-pipe inspect demo.zarr sub01/EP01_01
+      mer-pipe inspect demo.zarr sub01/EP01_01 --show
       mer-pipe inspect demo.zarr sub01/EP01_01 --stage flow_onset -o flow.png
+      mer-pipe inspect demo.zarr sub01/EP01_01 --af 4,8,12 -o sweep.gif
+      mer-pipe inspect demo.zarr sub01/EP01_01 --compare stored magnify.method=eulerian -o two.png
     """
     from mer_pipe.report import inspect as looking
 
     if clip is None:
-        if output or stage or af:
+        if output or af or compare or show:
             raise MerError("a picture needs a clip", f"name one: mer-pipe inspect {store} CLIP -o strip.png")
+        if stage:
+            told = looking.stage_facts(store, stage)
+            print_json(looking.as_json(told)) if as_json else console.terminal().print(looking.render_stage(told))
+            return
         from mer_pipe.recipes import Recipe, plain
 
         found = looking.overview(store, plain(Recipe()))
@@ -195,21 +207,54 @@ def inspect(store: str, clip: str | None, stage: str | None, af: str | None, out
         else:
             console.terminal().print(looking.render(found, libraries))
         return
-    if output:
-        from mer_pipe.report.pictures import write_png
-
-        factors = tuple(_number(part) for part in af.split(",")) if af else None
-        image, title = looking.clip_strip(store, clip, stage or "magnify", factors)
-        write_png(Path(output), image)
-        click.echo(f"{output}: {title}, {image.shape[1]} x {image.shape[0]} px")
+    if output or show or compare:
+        _draw(store, clip, stage, af, compare, output, show, as_json)
         return
     if stage or af:
-        raise MerError("--stage and --af choose a picture", "say where to write it with -o strip.png")
+        raise MerError("--stage and --af choose a picture", "say where it goes: -o strip.png, or --show")
     facts = looking.clip_facts(store, clip)
     if as_json:
         print_json(facts)
     else:
         console.terminal().print(looking.render_clip(facts))
+
+
+def _draw(store: str, clip: str, stage: str | None, af: str | None, compare: tuple[str, str] | None,
+          output: str | None, show: bool, as_json: bool) -> None:  # fmt: skip
+    """The pictures of one clip: a strip or a comparison into a file or this terminal, or a film."""
+    from mer_pipe.report import inline
+    from mer_pipe.report.clips import clip_panels
+
+    factors = tuple(_number(part) for part in af.split(",")) if af else None
+    suffix = Path(output).suffix.lower() if output else ".png"
+    if suffix not in (".png", *(() if compare else (".gif", ".mp4"))):
+        kinds = ".png" if compare else ".png, .gif or .mp4"
+        raise MerError(f"{output} names no kind of picture that is written here", f"end its name in {kinds}")
+    how = inline.protocol(os.environ, sys.stdout.isatty()) if show else ""
+    if compare:
+        if stage not in (None, "magnify"):
+            raise MerError("--compare is about magnify", f"leave --stage {stage} out")
+        from mer_pipe.api import compare_recipes
+
+        found = compare_recipes(store, clip, *compare, factors)
+        print_json(found.as_json()) if as_json else console.terminal().print(found.table)
+        panels = found.panels
+    elif suffix != ".png":
+        from mer_pipe.report.sweep import clip_sweep, write_sweep
+
+        sweep = clip_sweep(store, clip, stage or "magnify", factors)
+        click.echo(f"{output}: {sweep.title}, {write_sweep(output, sweep)}")
+        panels = clip_panels(store, clip, stage or "magnify", factors) if show else None
+    else:
+        panels = clip_panels(store, clip, stage or "magnify", factors)
+    if output and suffix == ".png":
+        from mer_pipe.report.pictures import write_png
+
+        image = panels.strip()
+        write_png(Path(output), image)
+        click.echo(f"{output}: {panels.title}, {image.shape[1]} x {image.shape[0]} px", err=as_json)
+    if show:
+        click.echo(inline.shown(panels, how, *inline.size()), nl=False, color=True)
 
 
 cli.add_command(datasets)

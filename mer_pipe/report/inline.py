@@ -51,6 +51,22 @@ def protocol(env: Mapping[str, str], is_terminal: bool) -> str:
     return BLOCKS
 
 
+def size() -> tuple[int, int]:
+    """Width of the terminal in characters, and in px; 0 px where it does not tell."""
+    import fcntl
+    import shutil
+    import struct
+    import sys
+    import termios
+
+    columns = shutil.get_terminal_size().columns
+    try:
+        answer = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
+    except OSError:
+        return columns, 0
+    return columns, struct.unpack("4H", answer)[2]
+
+
 def shown(panels: Panels, how: str, columns: int, pixels: int = 0) -> str:
     """What to write to the terminal, line end included.
 

@@ -16,6 +16,8 @@ from mer_pipe.store.open import read_facts
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mer_pipe.report.one_stage import StageFacts
+
 
 @dataclass(frozen=True)
 class StoredArray:
@@ -138,8 +140,8 @@ def overview(store_path: str | Path, default: Mapping[str, Any] | None = None) -
     )
 
 
-def as_json(seen: Overview) -> dict[str, Any]:
-    """The overview as plain JSON values."""
+def as_json(seen: Overview | StageFacts) -> dict[str, Any]:
+    """The overview, or what is told of one stage, as plain JSON values."""
     return asdict(seen) | {"arrays": [asdict(array) for array in seen.arrays]}
 
 
@@ -155,6 +157,20 @@ def render_clip(facts: Mapping[str, Any]) -> RenderableType:
     from mer_pipe.report.terminal import clip_table
 
     return clip_table(facts)
+
+
+def stage_facts(store_path: str | Path, stage: str) -> StageFacts:
+    """One stage over all clips, see `mer_pipe.report.one_stage.stage_facts`."""
+    from mer_pipe.report import one_stage
+
+    return one_stage.stage_facts(store_path, stage)
+
+
+def render_stage(facts: StageFacts) -> RenderableType:
+    """What `stage_facts` found, for a terminal."""
+    from mer_pipe.report.terminal import stage_table
+
+    return stage_table(facts)
 
 
 def _arrays(root: Any, sizes: Mapping[str, int]) -> Iterator[StoredArray]:
@@ -210,4 +226,15 @@ def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(("sha256:", "random:"))
 
 
-__all__ = ["Overview", "StoredArray", "as_json", "clip_facts", "clip_strip", "overview", "render", "render_clip"]
+__all__ = [
+    "Overview",
+    "StoredArray",
+    "as_json",
+    "clip_facts",
+    "clip_strip",
+    "overview",
+    "render",
+    "render_clip",
+    "render_stage",
+    "stage_facts",
+]
