@@ -64,6 +64,14 @@ def test_the_class_maps_lead_from_one_count_to_the_other():
             assert dict(mapped) == dict(entries[0].counts), (database, class_set)
 
 
+def test_counts_that_are_only_quoted_say_so(casme2_root):
+    lines = compare(list_clips("casme2", casme2_root), "casme2")
+    quoted = [line for line in lines if "class set objective " in line]
+    assert len(quoted) == 1
+    assert quoted[0].endswith("as quoted, not checked")
+    assert not any("as quoted" in line for line in lines if "class set 5 with 20190701" in line)
+
+
 def test_the_composite_is_the_sum_of_its_databases():
     parts = [published("megc2019", "3", name)[-1] for name in ("casme2", "samm", "smic")]
     whole = published("megc2019", "3", "")[0]
