@@ -62,6 +62,7 @@ def values(clip: int, kind: str = "", bump: float = 0.0, noise: int = 0) -> dict
         "flow_onset/flow": flow,
         "flow_offset/flow": flow * 0.5,
         "strain/strain": strain,
+        "travel/distance": np.array([0.3, 20.0 if kind == "huge" else 1.2], np.float32),
         "dynamic/image": (frames[2].astype(np.float32) - frames[0]) / 1000,
         "features_mrn/feature": np.full(16, clip + bump, np.float32),
         "motion/motion": np.concatenate([flow * 4, strain[..., None]], -1),
@@ -86,6 +87,7 @@ SPECS = {
         "flow",
     ),
     "strain/strain": ({}, ArraySpec(("y", "x"), "float32", "px/px"), "strain"),
+    "travel/distance": ({}, ArraySpec(("quantile",), "float32", "px"), "travel"),
     "dynamic/image": ({}, ArraySpec(("y", "x", "channel"), "float32"), "dynamic"),
     # An array that is named like its axis: xarray takes it for a coordinate.
     "features_mrn/feature": ({}, ArraySpec(("feature",), "float32"), "features"),

@@ -28,8 +28,8 @@ def distributions(source: Source, cards: Sequence[Card]) -> Markup:
         m = card.clip.measures
         if m.mean is not None and m.unit == unit:
             moved[card.clip.label or outside].append((m.mean, card.clip.short, card.link))
-    most = max(seen.classes.values(), default=0)
-    least = min(seen.classes.values(), default=0)
+    sizes = [count for name, count in seen.classes.items() if name]
+    uneven = len(sizes) > 1 and max(sizes) / min(sizes)
     share = "Classes that differ in how much moves can be told apart by that alone."
     # Subjects of one database are told apart without its name.
     databases = {name.partition("/")[0] for name in seen.subjects}
@@ -37,7 +37,7 @@ def distributions(source: Source, cards: Sequence[Card]) -> Markup:
     subjects = {short[name]: "#" + urlencode({"subject": name}) for name in seen.subjects}
     figures = [
         ("Classes", charts.bars("Clips by class", classes, links),
-         f"Largest to smallest class: {most / least:.1f} to 1. Weight classes, or sample them, in training." if least else ""),
+         f"Largest to smallest class: {uneven:.1f} to 1. Weight classes, or sample them, in training." if uneven else ""),
         ("Mean motion by class", charts.dots("Mean motion by class", moved, unit),
          share),
         ("Clip length", charts.histogram("Clip length", lengths, "frames"), "Onset to offset, both counted."),

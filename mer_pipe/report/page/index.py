@@ -24,7 +24,7 @@ def index(source: Source, cards: Sequence[Card], look: Look, drift: Drift | None
         _verdict(source, cards, look),
         _missing(source),
         drift_section(drift, {card.clip.id: card.link for card in cards}) if drift else None,
-        contact_sheet(source, cards, look),
+        contact_sheet(source, cards),
         distributions(source, cards),
         _methods(source),
         key_list(),
@@ -57,6 +57,7 @@ def _verdict(source: Source, cards: Sequence[Card], look: Look) -> Markup:
             ("repaired", h("a", f"{seen.repaired} annotation{'s' if seen.repaired > 1 else ''}", href="#flag=repaired"))
         )
     facts += [("note", note) for note in seen.notes]
+    facts += [("warning", warning.text) for warning in seen.warnings if not warning.sample]
     warning = None
     if seen.random_weights:
         warning = h(

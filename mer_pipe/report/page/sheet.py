@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from mer_pipe.report.page.data import Clip, Source
 from mer_pipe.report.page.html import Markup, h
 from mer_pipe.report.page.measures import RULES
-from mer_pipe.report.page.media import Look
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Card:
     words: tuple[str, ...]
 
 
-def contact_sheet(source: Source, cards: Sequence[Card], look: Look) -> Markup:
+def contact_sheet(source: Source, cards: Sequence[Card]) -> Markup:
     """The section with a card for every clip, its filters, its legend and its rules."""
     clips = [card.clip for card in cards]
     subjects = sorted({clip.told.get("subject", "") for clip in clips})
@@ -55,10 +54,13 @@ def contact_sheet(source: Source, cards: Sequence[Card], look: Look) -> Markup:
         id="filters",
     )  # fmt: skip
     scales = source.scales
-    legend = (
-        f"One scale for all: flow is full colour at {scales['flow']:g} px, strain yellow at {scales['strain']:g} px/px"
-        + ("." if look.shareable else f", dynamic images end at ±{scales['dynamic']:.2g}.")
-    )
+    cells = {name.partition(":")[0] for card in cards for name, _ in card.cells}
+    told = {
+        "flow": f"flow is full colour at {scales['flow']:g} px",
+        "strain": f"strain yellow at {scales['strain']:g} px/px",
+        "dynamic": f"dynamic images end at ±{scales['dynamic']:.2g}",
+    }
+    legend = "One scale for all: " + ", ".join(text for name, text in told.items() if name in cells) + "."
     rules = h("details", h("summary", "what is flagged, and by which rule"),
               h("dl", [h("div", h("dt", word), h("dd", rule)) for word, rule in RULES.items()], class_="facts"))  # fmt: skip
     return h(
