@@ -183,4 +183,5 @@ def _cited(entry: Published) -> str:
 def _told(entry: Published) -> str:
     classes = ", ".join(f"{label} {count}" for label, count in entry.counts.items())
     variant = f" with {entry.variant}" if entry.variant else ""
-    return f"{entry.total} in class set {entry.class_set}{variant}{f' ({classes})' if classes else ''}{'' if entry.checked else ', as quoted, not checked'}"
+    doubt = "" if entry.checked else ", as quoted, not checked"
+    return f"{entry.total} in class set {entry.class_set}{variant}{f' ({classes})' if classes else ''}{doubt}"
