@@ -14,12 +14,14 @@ _WHERE = {
     "magnify": ("mer_pipe.stages.magnify", "magnify"),
     "optical_strain": ("mer_pipe.stages.strain", "optical_strain"),
     "rank_pool": ("mer_pipe.stages.dynamic", "rank_pool"),
+    "show": ("mer_pipe.report.notebook", "show"),
     "tim": ("mer_pipe.stages.interpolate", "tim"),
     "tvl1": ("mer_pipe.stages.flow", "tvl1"),
 }
 __all__ = ["__version__", *_WHERE]
 
 if TYPE_CHECKING:
+    from mer_pipe.report.notebook import show as show
     from mer_pipe.stages.dynamic import rank_pool as rank_pool
     from mer_pipe.stages.flow import tvl1 as tvl1
     from mer_pipe.stages.interpolate import tim as tim
