@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,30 +10,14 @@ from mer_pipe.report import pictures
 from mer_pipe.report.page import charts
 from mer_pipe.report.page.alignment import alignment_figure
 from mer_pipe.report.page.data import Clip, ClipArrays
+from mer_pipe.report.page.figure import Page, figure
 from mer_pipe.report.page.html import Child, Markup, h
 from mer_pipe.report.page.measures import TEAR, tearing_from
-from mer_pipe.report.page.media import Look, cells
+from mer_pipe.report.page.media import Look
+from mer_pipe.report.page.motion import magnified_motion, stored_flow, stored_strain
 from mer_pipe.report.page.players import Shot, flip, player
 
 LUMA = np.array([0.299, 0.587, 0.114])
-FACES = ("crop", "magnify", "interpolate", "gray", "dynamic")
-"""Groups in whose pictures a face can be seen."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """What a figure is made from."""
-
-    arrays: ClipArrays
-    clip: Clip
-    look: Look
-
-    def holes(self, *paths: str) -> Markup | None:
-        """A named hole for the first of the arrays that could not be read."""
-        for path in paths:
-            if path in self.arrays.holes:
-                return hole(path, self.arrays.holes[path])
-        return None
 
 
 def article(arrays: ClipArrays, clip: Clip, look: Look, changes: Sequence[str] = ()) -> Markup:
@@ -51,13 +34,13 @@ def article(arrays: ClipArrays, clip: Clip, look: Look, changes: Sequence[str] =
         "Face": [] if look.shareable else [_flip(page), _alignment(page), curve],
         "Magnified": [] if look.shareable else [_magnified(page)],
         "Motion between onset and apex": [
-            _flow(page, "flow_onset"),
-            _strain(page),
-            _flow(page, "flow_offset"),
+            stored_flow(page, "flow_onset"),
+            stored_strain(page),
+            stored_flow(page, "flow_offset"),
             None if look.shareable else _gray(page),
         ],
         "The clip over time": [curve] if look.shareable else [_frames(page)],
-        "The magnified clip": [*([] if look.shareable else [_dynamic(page)]), *_clip_motion(page)],
+        "The magnified clip": [*([] if look.shareable else [_dynamic(page)]), *magnified_motion(page)],
     }
     shown = [
         h("section", h("h2", title), h("div", figures, class_="figures"))
@@ -65,24 +48,6 @@ def article(arrays: ClipArrays, clip: Clip, look: Look, changes: Sequence[str] =
         if any(figures)
     ]
     return h("article", _header(page, changes), shown, class_="clip", data_name=clip.name)
-
-
-def hole(path: str, why: str) -> Markup:
-    """The place of an array that cannot be read."""
-    return h(
-        "figure",
-        h("h3", f"Hole: {path}"),
-        h("div", "cannot be read", class_="hatch"),
-        h("p", why, ". ", "The store is damaged here. ", h("code", "mer-pipe verify"), " lists all damage; the same ",
-          h("code", "mer-pipe build"), " writes the store anew from the cache."),
-        class_="hole",
-    )  # fmt: skip
-
-
-def figure(title: str, body: Child, about: Child, good: str, class_: str = "", **attributes: str | bool) -> Markup:
-    """A figure with its title, what it shows, and how to judge it."""
-    told = h("figcaption", h("p", about), h("p", h("b", "Good: "), good, class_="good"))
-    return h("figure", h("h3", title), body, told, class_=class_ or None, **attributes)
 
 
 def _header(page: Page, changes: Sequence[str]) -> Markup:
@@ -226,59 +191,6 @@ def _curve(page: Page) -> Markup | None:
     )
 
 
-def _flow(page: Page, stage: str) -> Markup | None:
-    flow = page.arrays.get(stage, "flow")
-    if flow is None:
-        return page.holes(f"{stage}/flow")
-    about = page.arrays.one.about(stage, "flow") or "optical flow"
-    return flow_figure(page, flow, about[:1].upper() + about[1:])
-
-
-def flow_figure(page: Page, flow: np.ndarray, title: str) -> Markup:
-    """A flow in the colours of the wheel, with arrows and the wheel as its key."""
-    flow = cells(flow) if page.look.shareable else flow
-    scale = pictures.flow_scale(flow)
-    picture = pictures.flow_picture(flow, scale)
-    body = h(
-        "div",
-        h("div", page.look.image(picture, f"{title}; full colour is {scale:g} px"), charts.arrows(flow, scale), class_="stack"),
-        h("div", h("i", class_="wheel", role="img", aria_label="direction by colour"), h("span", f"rim {scale:g} px"),
-          h("label", h("input", type="checkbox", checked=True, data_arrows=True), " arrows"), class_="key"),
-        class_="keyed",
-    )  # fmt: skip
-    return figure(
-        title,
-        body,
-        f"Colour is direction, strength is length: full colour is {scale:g} px; an arrow of one cell of the 14 × 14 grid is "
-        f"{scale:g} px too.",
-        "motion lies at brows, eyes, nose or mouth and fits the action units. One colour all over is head motion; speckle is "
-        "noise.",
-    )
-
-
-def _strain(page: Page) -> Markup | None:
-    strain = page.arrays.get("strain", "strain")
-    return page.holes("strain/strain") if strain is None else strain_figure(page, strain, "Optical strain")
-
-
-def strain_figure(page: Page, strain: np.ndarray, title: str) -> Markup:
-    """A strain as heat with its colour bar."""
-    strain = cells(strain) if page.look.shareable else strain
-    scale = pictures.heat_scale(strain, least=1e-3)
-    body = h(
-        "div",
-        page.look.image(pictures.strain_picture(strain, scale), f"{title}; yellow is {scale:g} px/px"),
-        h("div", h("span", f"{scale:g}"), h("i", class_="heat"), h("span", "0"), h("span", "px/px"), class_="key"),
-        class_="keyed",
-    )
-    return figure(
-        title,
-        body,
-        "How much the skin stretches and shears: what moves as a whole, like a head, is dark.",
-        "a few bright patches where the action units are. Bright outlines of face or hair mean the flow tore at an edge.",
-    )
-
-
 def _dynamic(page: Page) -> Markup | None:
     image = page.arrays.get("dynamic", "image")
     if image is None:
@@ -300,13 +212,3 @@ def _gray(page: Page) -> Markup | None:
     about = page.arrays.one.about("gray", "image") or "luma"
     good = "the expression is plain to see, with no ghosts; the dual branch reads exactly this picture."
     return figure("Gray", page.look.image(pictures.image_picture(image), about), about, good)
-
-
-def _clip_motion(page: Page) -> list[Markup | None]:
-    moved = page.arrays.get("motion", "motion")
-    if moved is None:
-        return [page.holes("motion/motion")]
-    return [
-        flow_figure(page, moved[..., :2], "Flow of the magnified clip"),
-        strain_figure(page, moved[..., 2], "Strain of the magnified clip"),
-    ]
