@@ -22,6 +22,7 @@ from mer_pipe.stages.flow import Tvl1
 from mer_pipe.stages.gray import Gray
 from mer_pipe.stages.interpolate import Interpolate
 from mer_pipe.stages.magnify import Eulerian, EulerianClip, FlowWarp, FlowWarpClip
+from mer_pipe.stages.scene import Scene
 from mer_pipe.stages.strain import Motion, Strain
 from mer_pipe.stages.travel import Travel
 from mer_pipe.types import Stage, Weights
@@ -94,6 +95,7 @@ LEVEL = 1.01
 CASES = [
     Case(AlignCascade(), lambda: {"frame": _portrait()}, 1e-6),
     Case(AlignNone(), lambda: {"frame": _portrait()[:400]}, 1e-12),
+    Case(Scene(60, 80), lambda: {"frame": _portrait()}, LEVEL),
     Case(Crop(96), lambda: {"frame": [_portrait()], "transform": TURN}, LEVEL),
     Case(Interpolate(7), lambda: {"clip": _clip()}, LEVEL),
     Case(FlowWarp(), _reference, 6.0),

@@ -14,6 +14,7 @@ from mer_pipe.stages.features import Features
 from mer_pipe.stages.gray import Gray
 from mer_pipe.stages.interpolate import Interpolate
 from mer_pipe.stages.magnify import Learned
+from mer_pipe.stages.scene import Scene
 from mer_pipe.stages.strain import Motion
 from mer_pipe.stages.travel import Travel
 from mer_pipe.types import RecipeError, Sample, Stage, Weights
@@ -69,6 +70,7 @@ def wire(recipe: Recipe, models: Models, sample: Sample, digests: Callable[[int]
     ruan_target = gray_target if r.ruan.target == "magnified" else Value("crop", "image", apex)
     nodes = [
         Node("align", align, {"frame": Frame(s.onset)}),
+        Node("scene", Scene(), {"frame": Frame(s.onset)}),
         Node("crop", r.crop, face, {"frame": clip}),
         Node(
             "magnify",
@@ -124,6 +126,8 @@ def _products(r: Recipe, s: Sample, align: Stage) -> list[Product]:
 
     every = [
         *(array("align", output, SYSTEMS) for output in align.returns),
+        array("scene", "image", SYSTEMS),
+        array("scene", "placement", SYSTEMS),
         array("crop", "image", SYSTEMS, leading={"mark": ("onset", "apex", "offset")}, at=marks),
         array("travel", "distance", SYSTEMS),
         array("magnify", "image", both, leading={"af": r.mrn.af}, at=grid),
