@@ -22,7 +22,7 @@ def scene(frame: np.ndarray, height: int = 240, width: int = 320) -> tuple[np.nd
     -------
     picture : (height, width, 3) uint8.
     placement : (3,) float64: scale, dx, dy, with picture x = scale * raw x + dx and the same for y; pixel centres lie at
-        integers.
+        integers. True within half a pixel of the picture: its size is a whole number of pixels.
     """
     import cv2
 

@@ -18,8 +18,8 @@ def test_a_point_of_the_frame_is_found_where_placement_says(size):
     picture, (scale, dx, dy) = scene(np.repeat((255 * blob).astype(np.uint8)[..., None], 3, 2))
     shown = picture[..., 0].astype(float)
     py, px = np.mgrid[:240, :320]
-    assert (px * shown).sum() / shown.sum() == pytest.approx(scale * x + dx, abs=0.1)
-    assert (py * shown).sum() / shown.sum() == pytest.approx(scale * y + dy, abs=0.1)
+    assert (px * shown).sum() / shown.sum() == pytest.approx(scale * x + dx, abs=0.4)
+    assert (py * shown).sum() / shown.sum() == pytest.approx(scale * y + dy, abs=0.4)
 
 
 def test_a_small_frame_is_not_enlarged():

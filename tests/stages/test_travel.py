@@ -31,7 +31,9 @@ def test_a_local_motion_shows_in_the_high_quantile_alone(face):
     apex = np.stack([map_coordinates(face[..., c], [y - 3 * bump / bump.max(), x], order=3) for c in range(3)], -1)
     middle, most = travel(face, apex.astype(np.uint8))
     assert middle < 0.3
-    assert most == pytest.approx(0.9, abs=0.15)  # 5 % of the picture lie within 28 px of the bump, which falls to 0.9 there
+    assert most == pytest.approx(
+        0.9, abs=0.15
+    )  # 5 % of the picture lie within 28 px of the bump, which falls to 0.9 there
 
 
 def test_identical_and_constant_frames_travel_nowhere(face):
