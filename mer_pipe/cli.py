@@ -79,6 +79,8 @@ def _build_options(verb: Callable[..., Any]) -> Callable[..., Any]:
                          help="Set one value of the recipe, as magnify.method=eulerian. Repeatable."),
             click.option("--only", metavar="A,B", help="Build only what these systems need: aman,mrn,uamrn,ruan,msmmt."),
             click.option("--limit", type=click.IntRange(1), metavar="N", help="Take only the first N clips."),
+            click.option("--corrections", type=click.Path(), metavar="CSV",
+                         help="Your own corrections of the sheet, on top of the reviewed ones."),
             click.option("--landmarker", type=click.Path(), help="MediaPipe's face_landmarker.task."),
         ]
     ):  # fmt: skip
@@ -384,6 +386,8 @@ def _request(asked: dict[str, Any]) -> Request:
 
     only = tuple(part.strip().lower() for part in (asked.pop("only") or "").split(",") if part.strip())
     values = pairs(asked.pop("values"))
+    if corrections := asked.pop("corrections"):
+        values["dataset.corrections"] = corrections
     return api.make_request(asked.pop("dataset"), asked.pop("root"), only=only, values=values, **asked)
 
 

@@ -38,13 +38,17 @@ def datasets(ctx: click.Context, as_json: bool) -> None:
 @click.argument("name", shell_complete=complete_database)
 @click.option("--root", type=click.Path(), help="Folder of the database.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="An option of the database, as class_set=3.")
+@click.option(
+    "--corrections", type=click.Path(), metavar="CSV", help="Your own corrections, on top of the reviewed ones."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def show_dataset(name: str, root: str | None, values: tuple[str, ...], as_json: bool) -> None:
+def show_dataset(name: str, root: str | None, values: tuple[str, ...], corrections: str | None, as_json: bool) -> None:
     """Count the clips of a database per class and subject; list repairs and exclusions."""
     from mer_pipe import api
     from mer_pipe.datasets.published import compare
 
-    request = api.make_request(name, root, values={f"dataset.{k}": v for k, v in pairs(values).items()})
+    options = pairs(values) | ({"corrections": corrections} if corrections else {})
+    request = api.make_request(name, root, values={f"dataset.{k}": v for k, v in options.items()})
     listing = api.list_clips(request)
     beside = compare(listing, name)
     if as_json:

@@ -323,3 +323,16 @@ def test_datasets_and_models_are_listed(mer, database):
     out = mer("datasets", "show", "casme2", "--root", database)[1]
     assert "casme2: 4 clips of 2 subjects, 0 excluded" in out
     assert "face_landmarker" in mer("models")[1]
+
+
+def test_a_users_corrections_are_applied_and_told(mer, database, tmp_path):
+    clip = clip_folder(database).name
+    (tmp_path / "mine.csv").write_text(
+        f"subject,clip,field,becomes,reason\nsub01,{clip},emotion,surprise,coded again by two coders\n"
+    )
+    code, out, err = mer("datasets", "show", "casme2", "--root", database, "--corrections", tmp_path / "mine.csv")
+    assert code == 0, err
+    assert "coded again by two coders" in out
+    code, _, err = mer("status", "--dataset", "casme2", "--root", database, "--corrections", tmp_path / "absent.csv")
+    assert code == 1
+    assert "absent.csv" in err
