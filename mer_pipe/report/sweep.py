@@ -83,10 +83,11 @@ def clip_sweep(
             raise StoreError(
                 f"{stage} has frames and AFs, which is more than one film shows", "name one AF with --af 8"
             )
-        if axes:
-            stops, note = _stops(one, stage, name, chosen, axes[0])
-            return _film(stops, one.title, f"{stage}: {note}", axes[0] != "frame", width)
-        raise StoreError(f"one picture of {stage} is no sweep", "name two AFs or more, or write it with -o strip.png")
+        # One AF is enough beside onset and apex.
+        stops, note = _stops(one, stage, name, chosen, (axes or list(chosen))[-1])
+        if len(stops) < 2:
+            raise StoreError(f"one picture of {stage} is no sweep", "write it with -o strip.png")
+        return _film(stops, one.title, f"{stage}: {note}", "frame" not in axes, width)
     raise StoreError(f"{stage} has one picture, nothing to sweep through", "write it with -o strip.png")
 
 
