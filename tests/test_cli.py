@@ -336,3 +336,16 @@ def test_a_users_corrections_are_applied_and_told(mer, database, tmp_path):
     code, _, err = mer("status", "--dataset", "casme2", "--root", database, "--corrections", tmp_path / "absent.csv")
     assert code == 1
     assert "absent.csv" in err
+
+
+@pytest.mark.slow
+def test_real_stages_give_the_same_bytes_in_this_process_and_on_one_and_two_workers(mer, database, tmp_path):
+    found = {}
+    for workers in ("0", "1", "2"):
+        place = tmp_path / workers
+        code, _, err = mer("build", *asked(database, place, "--workers", workers))
+        assert code == 0, err
+        entries = {p.name: p.read_bytes() for p in (place / "cache/entries").rglob("*.npz")}
+        store = {p.relative_to(place): p.read_bytes() for p in (place / "out.zarr").rglob("*") if p.is_file()}
+        found[workers] = entries, store
+    assert found["0"] == found["1"] == found["2"]
