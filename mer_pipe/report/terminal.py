@@ -77,7 +77,7 @@ def stage_table(seen: StageFacts) -> RenderableType:
 def bars(counts: Sequence[int]) -> str:
     """A histogram in block characters, the fullest part at full height; a part with any value is never blank."""
     most = max(counts, default=0)
-    return "".join(" " if not count else BARS[min(count * len(BARS) // (most + 1), len(BARS) - 1)] for count in counts)
+    return "".join(BARS[-(-count * len(BARS) // most) - 1] if count else " " for count in counts)
 
 
 def _spread(array: Mapping[str, Any]) -> tuple[str, ...]:

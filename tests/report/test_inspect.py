@@ -7,13 +7,24 @@ import shutil
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
+from mer_pipe import cli
 from mer_pipe.report import pictures
-from mer_pipe.report.inspect import as_json, clip_facts, clip_strip, overview, render, render_clip
-from mer_pipe.report.terminal import human
+from mer_pipe.report.inspect import (
+    as_json,
+    clip_facts,
+    clip_strip,
+    overview,
+    render,
+    render_clip,
+    render_stage,
+    stage_facts,
+)
+from mer_pipe.report.terminal import bars, human
 from mer_pipe.store.publish import ArrayPlan, publish
-from mer_pipe.types import ArraySpec, StoreError
+from mer_pipe.types import ArraySpec, MerError, StoreError
 
 CLIPS = ("demo/sub01/EP01_01", "demo/sub01/EP02_04f", "demo/sub02/EP01_01")
 FIRST = CLIPS[0]
@@ -391,3 +402,89 @@ def any_block(sheet, panel):
         if np.array_equal(sheet[y - row : y - row + high, x : x + wide], panel):
             return True
     return False
+
+
+def test_a_histogram_counts_every_value_between_the_ends(store):
+    arrays = clip_facts(store, FIRST)["arrays"]
+    for array in arrays.values():
+        assert sum(array["histogram"]) == np.prod(list(array["axes"].values()))
+    dynamic = arrays["dynamic/image"]["histogram"]  # a third each of -0.01, 0 and 0.01
+    third = SIDE * SIDE
+    assert (dynamic[0], dynamic[8], dynamic[15]) == (third, third, third)
+    assert arrays["gray/image"]["histogram"] == [SIDE * SIDE // 16] * 16
+
+
+@pytest.mark.parametrize(
+    ("counts", "want"), [([0, 1, 1000], " ▁█"), ([4, 8], "▄█"), ([0, 0], "  "), ([5], "█"), ([], ""), ([7, 7], "██")]
+)
+def test_bars_are_as_high_as_their_counts_and_never_blank_for_some(counts, want):
+    assert bars(counts) == want
+
+
+# One stage
+
+
+def test_a_stage_tells_what_made_it_and_how_far_its_values_reach(store):
+    (flow,) = stage_facts(store, "flow_onset").arrays  # 2 px in the first clip, none in the others
+    assert (flow.stored.stage, flow.stored.version, flow.stored.units) == ("flow", 1, "px")
+    assert flow.most == (2.0, FIRST)
+    assert flow.least == (0.0, FIRST)
+    assert flow.means == (0.0, 1.0)
+    assert flow.mean == pytest.approx(1 / 3)
+    shown = " ".join(text(render_stage(stage_facts(store, "flow_onset"))).split())
+    assert "made by flow, version 1" in shown
+    assert f"largest 2 in {FIRST}" in shown
+
+
+def test_a_damaged_clip_of_a_stage_is_named_and_the_others_are_read(store, tmp_path):
+    copy = shutil.copytree(store, tmp_path / "copy.zarr")
+    (shard,) = (p for p in (copy / "flow_onset/flow/c").rglob("*") if p.is_file())
+    data = bytearray(shard.read_bytes())
+    data[1000] ^= 0xFF
+    shard.write_bytes(data)
+    (flow,) = stage_facts(copy, "flow_onset").arrays
+    assert list(flow.damaged) == [FIRST]
+    assert flow.most == (0.0, CLIPS[1])
+    json.dumps(as_json(stage_facts(copy, "flow_onset")), allow_nan=False)
+
+
+def test_an_unknown_stage_of_a_store_is_refused_with_the_nearest(store):
+    with pytest.raises(StoreError, match="did you mean strain"):
+        stage_facts(store, "strian")
+
+
+# The verb
+
+
+def inspect(*args):
+    done = CliRunner().invoke(cli.cli, ["inspect", *map(str, args)])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.output
+
+
+@pytest.mark.parametrize(("name", "magic"), [("a.png", b"\x89PNG"), ("a.GIF", b"GIF89a")])
+def test_the_suffix_decides_between_strip_and_film(store, tmp_path, name, magic):
+    assert name in inspect(store, FIRST, "--af", "2,8", "-o", tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(magic)
+
+
+def test_one_stage_is_told_as_text_and_as_json(store):
+    assert "flow, version 1" in inspect(store, "--stage", "flow_onset")
+    assert json.loads(inspect(store, "--stage", "flow_onset", "--json"))["stage"] == "flow_onset"
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--show"], "needs a clip"),
+        ([FIRST, "-o", "a.jpg"], "names no kind of picture"),
+        ([FIRST, "--compare", "demo", "demo", "-o", "a.gif"], r"End its name in \.png"),
+        ([FIRST, "--compare", "demo", "demo", "--stage", "crop"], "about magnify"),
+        ([FIRST, "--show"], "not a terminal"),
+        ([FIRST, "--af", "2"], "-o strip.png, or --show"),
+    ],
+)
+def test_what_cannot_be_shown_is_told_before_any_work(store, args, told):
+    with pytest.raises(MerError, match=told):
+        inspect(store, *args)
