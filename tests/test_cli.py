@@ -89,8 +89,8 @@ def change_sheet(root: Path, change) -> None:
 def test_a_build_goes_through_every_stage_into_one_store(first_build, database):
     tree = mer_pipe.open(first_build / "out.zarr")
     assert set(tree.children) == {
-        "align", "scene", "crop", "travel", "magnify", "features_mrn", "interpolate", "features_aman", "gray", "flow_onset", "flow_offset",
-        "strain", "dynamic", "motion",
+        "align", "scene", "crop", "travel", "magnify", "features_mrn", "interpolate", "features_aman", "gray",
+        "flow_onset", "flow_offset", "strain", "dynamic", "motion",
     }  # fmt: skip
     assert tree["crop/image"].shape == (4, 3, 224, 224, 3)
     assert tree["magnify/image"].dims == ("sample", "af", "y", "x", "channel")
