@@ -22,7 +22,7 @@ TICK = 80
 STEP, HOLD = 2 * TICK, 8 * TICK
 WIDTH = 336
 COLOURS = 255
-CODECS = {"vp09": "VP9, which browsers play", "mp4v": "MPEG-4 part 2, which browsers do not play"}
+CODECS = {"vp09": "VP9, which Chromium plays", "mp4v": "MPEG-4 part 2, which Chromium does not play"}
 """What OpenCV's own wheels can write into MP4, best first; they have no H.264 encoder."""
 
 
