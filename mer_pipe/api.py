@@ -18,7 +18,7 @@ from mer_pipe.pipeline.explain import reasons
 from mer_pipe.pipeline.plan import Plan, make_plan
 from mer_pipe.recipes import Models, Recipe, find_models, plain, read_recipe, wire, with_values
 from mer_pipe.recipes.recipe import AlignRecipe, FeaturesRecipe
-from mer_pipe.recipes.wiring import _magnifier as magnifier
+from mer_pipe.recipes.wiring import magnifier
 from mer_pipe.store.cache import Cache
 from mer_pipe.store.journal import Journal
 from mer_pipe.store.ledger import Ledger

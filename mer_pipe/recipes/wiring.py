@@ -58,7 +58,7 @@ def wire(recipe: Recipe, models: Models, sample: Sample, digests: Callable[[int]
     r, s = recipe, sample
     clip = tuple(float(i) for i in range(s.onset, s.offset + 1))
     onset, apex, offset = ({"frame": float(i)} for i in (s.onset, s.apex, s.offset))
-    magnifier = _magnifier(r.magnify, models)
+    magnify = magnifier(r.magnify, models)
     steps = tuple(float(i) for i in range(r.aman.frames))
     align = _aligner(r.align, models)
     face = {"frame": Frame(), "transform": Value("align", "transform")}
@@ -74,7 +74,7 @@ def wire(recipe: Recipe, models: Models, sample: Sample, digests: Callable[[int]
         Node("crop", r.crop, face, {"frame": clip}),
         Node(
             "magnify",
-            magnifier,
+            magnify,
             {"reference": Value("crop", "image", onset), "target": Value("crop", "image", apex)},
             {"af": tuple(dict.fromkeys((*r.mrn.af, r.ruan.af)))},
         ),
@@ -83,7 +83,7 @@ def wire(recipe: Recipe, models: Models, sample: Sample, digests: Callable[[int]
         Node("interpolate", Interpolate(r.aman.frames), {"clip": Stack("crop", "image", "frame", clip)}),
         Node(
             "magnify_aman",
-            magnifier,
+            magnify,
             {"reference": Row("interpolate", "image", 0), "target": Row("interpolate", "image", "frame")},
             {"frame": steps, "af": r.aman.af},
         ),
@@ -161,7 +161,8 @@ def _aligner(a: AlignRecipe, models: Models) -> Stage:
     return AlignLandmarks(models.landmarker, a.points, a.eye_distance, a.eye_height)
 
 
-def _magnifier(m: MagnifyRecipe, models: Models) -> Stage:
+def magnifier(m: MagnifyRecipe, models: Models) -> Stage:
+    """The stage of the recipe's method."""
     if m.method == "learned" and models.magnifier is not None:
         return Learned(models.magnifier)
     return m.eulerian if m.method == "eulerian" else m.flow
