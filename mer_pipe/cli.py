@@ -74,7 +74,7 @@ def _build_options(verb: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--store", type=click.Path(), help="Where the store goes.  [default: NAME.zarr here]"),
             click.option("--cache", type=click.Path(), envvar="MERPIPE_CACHE",
                          help="Folder of finished values, shared by all builds.  [default: the user's cache folder]"),
-            click.option("--recipe", metavar="NAME|FILE", help="A built-in recipe or a YAML file.  [default: default]"),
+            click.option("--recipe", metavar="NAME|FILE", help="A built-in recipe or a YAML file.  [default: default, for the demo demo]"),
             click.option("--set", "values", multiple=True, metavar="KEY=VALUE",
                          help="Set one value of the recipe, as magnify.method=eulerian. Repeatable."),
             click.option("--only", metavar="A,B", help="Build only what these systems need: aman,mrn,uamrn,ruan,msmmt."),

@@ -22,7 +22,7 @@ def complete_database(ctx: click.Context, param: click.Parameter, text: str) -> 
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_context
 def datasets(ctx: click.Context, as_json: bool) -> None:
-    """List the databases, show what is in one, or write the demo."""
+    """List the databases, show what is in one, write the demo or a fake."""
     if ctx.invoked_subcommand is not None:
         return
     from mer_pipe.datasets import ADAPTERS, options_of
