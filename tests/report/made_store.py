@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mer_pipe.recipes import BUILT_IN, plain
+from mer_pipe.stages.scene import scene
 from mer_pipe.store.publish import ArrayPlan, publish
 from mer_pipe.types import ArraySpec
 
@@ -17,6 +19,7 @@ MARKS = ("onset", "apex", "offset")
 FACE = np.array([10, 190, 40], np.uint8)
 """Colour of every face: no flow to the right, strain or chart has it."""
 EYES = np.array([[40.0, 36.0], [72.0, 36.0]], np.float32)
+TRANSFORM = np.array([[1 / SIDE, 0, 0], [0, 1 / SIDE, 0.02]])
 LABELS = ("happiness", "others", "")
 MOVES = {"still": 0.05, "huge": 6.0}
 
@@ -28,6 +31,12 @@ def face(texture: np.ndarray, shift: int = 0) -> np.ndarray:
     image = np.tile(FACE, (SIDE, SIDE, 1))
     image[40:72, 30 + shift : 62 + shift] = (FACE * texture[..., None]).astype(np.uint8)
     return image
+
+
+@cache
+def filmed() -> tuple[np.ndarray, np.ndarray]:
+    """The scene of every clip: a green frame of 400 x 300 px, shown at 80 %."""
+    return scene(np.tile(FACE, (300, 400, 1)))
 
 
 def values(clip: int, kind: str = "", bump: float = 0.0, noise: int = 0) -> dict[str, np.ndarray]:
@@ -53,8 +62,10 @@ def values(clip: int, kind: str = "", bump: float = 0.0, noise: int = 0) -> dict
         flow[:50], strain[:50] = np.nan, np.inf
     apex = frames[0] if kind == "same" else face(texture, 3)
     return {
-        "align/transform": np.array([[1 / SIDE, 0, 0], [0, 1 / SIDE, 0.02]]),
+        "align/transform": TRANSFORM,
         "align/eyes": EYES,
+        "scene/image": filmed()[0],
+        "scene/placement": filmed()[1],
         "crop/image": np.stack([frames[0], apex, frames[4]]),
         "magnify/image": np.stack([face(texture, round(3 * af)) for af in AFS]),
         "interpolate/image": frames,
@@ -72,6 +83,8 @@ def values(clip: int, kind: str = "", bump: float = 0.0, noise: int = 0) -> dict
 SPECS = {
     "align/transform": ({}, ArraySpec(("row", "column"), "float64"), "align_cascade"),
     "align/eyes": ({}, ArraySpec(("eye", "xy"), "float32", "px"), "align_cascade"),
+    "scene/image": ({}, RGB, "scene"),
+    "scene/placement": ({}, ArraySpec(("value",), "float64"), "scene"),
     "crop/image": ({"mark": MARKS}, RGB, "crop"),
     "magnify/image": ({"af": AFS}, RGB, "magnify.flow"),
     "interpolate/image": ({}, ArraySpec(("frame", "y", "x", "channel"), "uint8", "grey level"), "interpolate"),

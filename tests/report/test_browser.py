@@ -11,6 +11,8 @@ from tests.report.made_store import flip_byte, make_store, shard_of
 MANY = 250
 SHOWN = "return [...document.querySelectorAll('#sheet > li:not([hidden])')].map((card) => card.dataset.id)"
 BUDGET = 3_000_000
+CANVAS, BOX, SIDE = (323, 253), (3.4, 11.608), 89.6
+"""Of `made_store`'s scene: a frame of 320 x 240 px at 80 %, the ground that its box needs, and the box of 112 px of it."""
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +267,23 @@ def test_arrows_of_the_flow_can_be_hidden(clip):
     assert clip.run(visible)
     clip.click("[data-arrows]")
     assert not clip.run(visible)
+
+
+@pytest.mark.parametrize("page", ["report", "safe"])
+@pytest.mark.parametrize("width", [390, 1000, 1400])
+def test_the_crop_box_lies_on_the_frame_where_it_was_cut_out(window, folder, page, width):
+    window.screen(width, 900, phone=width < 500)
+    window.open(sorted((folder.parent / page / "clips").iterdir())[0])
+    image, overlay, box = window.run(
+        "return ['img', 'svg', '.edge path'].map((own) => {"
+        " const { x, y, width, height } = document.querySelector(`.stack:has(> .box) > ${own}, .box ${own}`)"
+        ".getBoundingClientRect(); return [x, y, width, height] })"
+    )
+    assert overlay == pytest.approx(image, abs=0.6)
+    assert image[2] / image[3] == pytest.approx(CANVAS[0] / CANVAS[1], rel=0.01)
+    scale = image[2] / CANVAS[0]
+    expected = [image[0] + BOX[0] * scale, image[1] + BOX[1] * scale, SIDE * scale, SIDE * scale]
+    assert box == pytest.approx(expected, abs=1)
 
 
 def test_a_hole_is_named_on_its_page(window, folder):

@@ -283,7 +283,7 @@ def test_a_shareable_report_keeps_flow_strain_and_the_curve(store, tmp_path):
     out = write_report(store, tmp_path / "r", shareable=True).parent
     html = sorted((out / "clips").iterdir())[0].read_text()
     titles = re.findall(r"<h3>([^<]+)</h3>", html)
-    assert titles == ["Flow from onset to apex", "Optical strain", "Flow from offset to apex", "Motion over time",
+    assert titles == ["Alignment", "Flow from onset to apex", "Optical strain", "Flow from offset to apex", "Motion over time",
                       "Flow of the magnified clip", "Strain of the magnified clip"]  # fmt: skip
 
 

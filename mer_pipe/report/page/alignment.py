@@ -8,14 +8,24 @@ from collections.abc import Mapping
 import numpy as np
 
 from mer_pipe.report import pictures
-from mer_pipe.report.page.html import Markup, h
+from mer_pipe.report.page.figure import Page, figure
+from mer_pipe.report.page.html import Child, Markup, h
 from mer_pipe.report.page.media import Look
+from mer_pipe.report.page.scene import scene_picture
+from mer_pipe.types import ClipError
 
 PARTS = (
     (0, 17, False), (17, 22, False), (22, 27, False), (27, 31, False), (31, 36, False),
     (36, 42, True), (42, 48, True), (48, 60, True), (60, 68, True),
 )  # fmt: skip
 """First point, one past the last, and whether the line closes, for each part of the 68-point convention."""
+
+BOX = "the box holds brows and chin, its top edge above the forehead and level with the eyes."
+SAFE = "the box lies inside the frame, with its tick up."
+MARKS = (
+    "marks lie on the eyes (and on brows, nose, lips and jaw where there are 68), the head is upright, and brows and "
+    "chin are inside the square."
+)
 
 
 def in_square(points: np.ndarray, transform: np.ndarray, side: int) -> np.ndarray:
@@ -33,6 +43,40 @@ def in_square(points: np.ndarray, transform: np.ndarray, side: int) -> np.ndarra
     """
     points = np.asarray(points, np.float64)
     return (points @ transform[:, :2].T + transform[:, 2]) * side
+
+
+def stored_alignment(page: Page) -> list[Markup | None]:
+    """The crop box on the frame, the marks in the face square, and the holes among what they are drawn from.
+
+    A store without the group ``scene`` has the second alone; a shareable report has the first alone.
+    """
+    arrays, look = page.arrays, page.look
+    onset, transform = arrays.mark("onset"), arrays.get("align", "transform")
+    points = {name: arrays.get("align", name) for name in ("landmarks", "eyes")}
+    picture, placement = (arrays.get("scene", name) for name in ("image", "placement"))
+    views: list[Markup] = []
+    about: list[Child] = []
+    good = []
+    if transform is not None and picture is not None and placement is not None:
+        try:
+            view, told = scene_picture(picture, placement, transform, points, look)
+        except ClipError as error:
+            about += [h("span", f"The crop box cannot be drawn: {error}.", class_="warn"), " "]
+        else:
+            views.append(view)
+            about += [*told, " "]
+            good.append(SAFE if look.shareable else BOX)
+    if transform is not None and onset is not None and not look.shareable:
+        view, text = alignment_figure(onset, transform, points, look)
+        views.append(view)
+        about.append(text)
+        good.append(f"In the square, {MARKS}" if good else MARKS)
+    scene, align = ("scene/image", "scene/placement"), ("align/transform", "align/landmarks", "align/eyes")
+    if not views:
+        return [page.holes(*align, *scene)]
+    pair = len(views) == 2
+    body = h("div", views, class_="pair") if pair else views
+    return [figure("Alignment", body, about, " ".join(good), "double" if pair else ""), page.holes(*scene)]
 
 
 def alignment_figure(

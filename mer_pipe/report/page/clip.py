@@ -8,7 +8,7 @@ import numpy as np
 
 from mer_pipe.report import pictures
 from mer_pipe.report.page import charts
-from mer_pipe.report.page.alignment import alignment_figure
+from mer_pipe.report.page.alignment import stored_alignment
 from mer_pipe.report.page.data import Clip, ClipArrays
 from mer_pipe.report.page.figure import Page, figure
 from mer_pipe.report.page.html import Child, Markup, h
@@ -31,7 +31,7 @@ def article(arrays: ClipArrays, clip: Clip, look: Look, changes: Sequence[str] =
     page = Page(arrays, clip, look)
     curve = _curve(page)
     groups: dict[str, list[Markup | None]] = {
-        "Face": [] if look.shareable else [_flip(page), _alignment(page), curve],
+        "Face": stored_alignment(page) if look.shareable else [_flip(page), *stored_alignment(page), curve],
         "Magnified": [] if look.shareable else [_magnified(page)],
         "Motion between onset and apex": [
             stored_flow(page, "flow_onset"),
@@ -95,16 +95,6 @@ def _flip(page: Page) -> Markup | None:
         "flip",
         data_flip=True,
     )
-
-
-def _alignment(page: Page) -> Markup | None:
-    onset, transform = page.arrays.mark("onset"), page.arrays.get("align", "transform")
-    points = {name: page.arrays.get("align", name) for name in ("landmarks", "eyes")}
-    if onset is None or transform is None:
-        return page.holes("align/transform", "align/landmarks", "align/eyes")
-    body, about = alignment_figure(onset, transform, points, page.look)
-    good = "marks lie on the eyes (and on brows, nose, lips and jaw where there are 68), the head is upright, and brows and "
-    return figure("Alignment", body, about, good + "chin are inside the square.")
 
 
 def _magnified(page: Page) -> Markup | None:
