@@ -1,4 +1,4 @@
-"""CAS(ME)^3 part A (Li et al. 2022): 860 annotated micro-expressions of 94 people in long videos at 30 fps."""
+"""CAS(ME)^3 (Li et al. 2022), part A: 860 annotated micro-expressions of 94 people in long videos at 30 fps; and part C."""
 
 from __future__ import annotations
 
@@ -6,31 +6,18 @@ import os
 import re
 from pathlib import Path
 
+from mer_pipe.datasets.casme3_layout import FPS, LAYOUT_A, LONGEST, PARTS, SUBJECT, check_part, passed_over
+from mer_pipe.datasets.casme3_layout import subject as _subject
+from mer_pipe.datasets.casme3_part_c import list_part_c
 from mer_pipe.datasets.clip_folders import find_clips
 from mer_pipe.datasets.marks import Unusable
-from mer_pipe.datasets.places import Layout, check_root, find_sheet
-from mer_pipe.datasets.rows import Entry, listing, plain_name, subject_name, subject_number, terms_of
-from mer_pipe.datasets.sheets import Row, Sheet, read_sheet
+from mer_pipe.datasets.places import check_root, find_sheet
+from mer_pipe.datasets.rows import Entry, listing, plain_name, subject_name, terms_of
+from mer_pipe.datasets.sheets import Row, Sheet, read_sheet, suggest
 from mer_pipe.datasets.tree import FrameFolder, loose, safe
 from mer_pipe.types import DatasetError, Listing
 
-FPS = 30.0
-LONGEST = 120
-"""Frames beyond which a row is taken for a slip of the pen: 4 s, where a micro-expression lasts half a second."""
-
-LAYOUT = Layout(
-    title="CAS(ME)^3 part A",
-    expected="part_A with folders spNO.1/a/color inside, or the micro-expression clips spNO.1_a_355",
-    sheet="cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",
-    trees={
-        "part_a": ("part_A", "part_A_split"),
-        "clips": ("Part_A_ME_clip", "part_A_ME_clips", "ME_A"),
-        "cropped": ("part_A_cropped", "ME_A_cropped"),
-    },
-    inner=("color", "colour", "frame"),
-    skip=("depth",),
-)
-_SUBJECT = "spno|sp|subject|sub|s"
+EXPRESSIONS = ("micro", "macro", "both")
 _COLUMNS = {
     "subject": ("Subject",),
     "clip": ("Filename", "File name"),
@@ -47,8 +34,10 @@ _REQUIRED = ("subject", "clip", "onset", "apex", "offset", "emotion")
 def list_clips(
     root: str | os.PathLike[str],
     *,
+    part: str = "A",
     sheet: str | os.PathLike[str] | None = None,
     tree: str | None = None,
+    expressions: str = "micro",
     class_set: str = "7",
     apex_policy: str = "sheet",
     offset_policy: str = "exclude",
@@ -57,20 +46,26 @@ def list_clips(
     repeated_rows: str = "exclude",
     corrections: str | os.PathLike[str] | None = None,
 ) -> Listing:
-    """List the annotated micro-expressions of CAS(ME)^3, part A, colour frames.
+    """List the annotated micro-expressions of CAS(ME)^3, part A or part C, colour frames.
 
-    A video has several micro-expressions, so a clip is named by video and onset ("a_355"), as the database's own clip
-    folders are.
+    A video has several micro-expressions, so a clip of part A is named by video and onset ("spNO.1/a_355"), as the
+    database's own clip folders are. Part C has one video a subject: its clips are named by their onsets, and its people,
+    who are others than those of part A, by the part ("C_spNO.1/355"). Part C's distributed layout was not seen; the
+    listing's notes say how it was read.
 
     Parameters
     ----------
     root : the folder that holds the database, or one of its trees.
-    sheet : the micro-expression sheet (.xlsx or .csv). None: the one near the root; macro-expression sheets are passed
-        over.
-    tree : which frames: "part_a" (whole videos), "clips" or "cropped". None: the first of these that is there.
+    part : "A" (emotional videos) or "C" (mock crime). Part B has no labels.
+    sheet : the micro-expression sheet (.xlsx or .csv). None: the one near the root; sheets whose names say
+        macro-expressions or another part are passed over.
+    tree : which frames: "part_a" or "part_c" (whole videos), "clips" or "cropped". None: the first of these that is
+        there.
+    expressions : "micro", "macro" or "both": only for a sheet of part C with a column of expression types.
     class_set : "7", "4" or "3", or "objective" or "objective7" for the objective classes, see `mer_pipe.datasets.classes`;
         clips outside it are excluded.
-    apex_policy : "sheet", "sheet_or_middle", "middle" or "motion", see `mer_pipe.datasets.marks.marks`.
+    apex_policy : "sheet", "sheet_or_middle", "middle" or "motion", see `mer_pipe.datasets.marks.marks`. Public loaders
+        know no apexes of part C: choose "middle" or "motion" there.
     offset_policy : for an offset of 0 or none: "apex" ends the clip at its apex, "exclude" excludes it.
     longest : most frames from onset to offset; a longer "clip" is excluded.
     missing_frames, repeated_rows, corrections : see `mer_pipe.datasets.casme2.list_clips`.
@@ -81,12 +76,31 @@ def list_clips(
     """
     if longest < 2:
         raise DatasetError(f"no clip is at most {longest} frames long", "Give the most frames a clip may have.")
-    notes: list[str] = []
+    if part not in PARTS:
+        raise DatasetError(f"there is no labelled part {part!r}", suggest(str(part), PARTS))
+    if expressions not in EXPRESSIONS:
+        raise DatasetError(f"there are no {expressions!r} expressions", suggest(str(expressions), EXPRESSIONS))
     path = check_root(root)
-    annotation = find_sheet(path, sheet, _read, LAYOUT, notes, lambda name: not re.search("mae|macro", name, re.I))
+    check_part(path, sheet, part)
+    policies = {
+        "apex_policy": apex_policy,
+        "offset_policy": offset_policy,
+        "longest": longest,
+        "missing_frames": missing_frames,
+        "repeated_rows": repeated_rows,
+        "corrections": corrections,
+    }
+    if part == "C":
+        return list_part_c(path, sheet=sheet, tree=tree, class_set=class_set, expressions=expressions, **policies)
+    if expressions != "micro":
+        raise DatasetError(
+            "part A has its macro-expressions in a sheet of their own", "Give that sheet with sheet=, not expressions=."
+        )
+    notes: list[str] = []
+    annotation = find_sheet(path, sheet, _read, LAYOUT_A, notes, lambda name: passed_over(name, "A"))
     entries = [_entry(row) for row in annotation.rows]
     wanted = {key for e in entries for key in (loose(e.cells["clip"]), _clip_key(e))}
-    clips = find_clips(path, LAYOUT, tree, loose, wanted, notes, _subject)
+    clips = find_clips(path, LAYOUT_A, tree, loose, wanted, notes, _subject)
 
     def folder_of(entry: Entry, repairs: list[str]) -> FrameFolder:
         name = plain_name(entry.cells["clip"])
@@ -102,21 +116,12 @@ def list_clips(
         "casme3",
         annotation,
         class_set=class_set,
-        apex_policy=apex_policy,
-        offset_policy=offset_policy,
         fps=FPS,
-        longest=longest,
         version=_version(annotation.name),
         tree=clips.tree,
-        missing_frames=missing_frames,
-        repeated_rows=repeated_rows,
-        corrections=corrections,
+        **policies,
     )
     return listing(entries, terms, folder_of, notes)
-
-
-def _subject(name: str) -> int | None:
-    return subject_number(name, _SUBJECT)
 
 
 def _read(path: Path) -> Sheet:
@@ -129,7 +134,7 @@ def _version(name: str) -> str:
 
 
 def _entry(row: Row) -> Entry:
-    subject = subject_name(row.cells["subject"], "spNO.{}", _SUBJECT)
+    subject = subject_name(row.cells["subject"], "spNO.{}", SUBJECT)
     objective = row.cells.get("objective", "")
     source = {"objective_class": objective} if objective else {}
     return Entry(row.number, subject, safe(f"{row.cells['clip']}_{row.cells['onset']}"), row.cells, source=source)

@@ -39,8 +39,10 @@ _CASME3_SEVEN = {
     "others": "others",
     "other": "others",
 }
+# Part C's sheet was not seen: should its emotions be valences already, these sets read them too.
 _CASME3_THREE = {
     **_valence("happy", "surprise", "disgust", "fear", "anger", "sad"),
+    **_same("positive", "negative"),
     "happiness": "positive",
     "sadness": "negative",
 }

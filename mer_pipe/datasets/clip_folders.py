@@ -109,6 +109,7 @@ def find_clips(
     wanted: Collection[str],
     notes: list[str],
     subject_of: Callable[[str], str | int | None] = subject_number,
+    what: str = "clips",
 ) -> Clips:
     """Look for the wanted clips' folders below the root.
 
@@ -120,6 +121,7 @@ def find_clips(
     wanted : the keys of the annotated clips.
     notes : which tree was chosen is added.
     subject_of : a folder's name -> the subject it tells, or None.
+    what : what the keys name, for messages.
 
     Raises
     ------
@@ -139,7 +141,7 @@ def find_clips(
         near = [n for n in names if difflib.get_close_matches(letters(n), map(letters, known), 1, 0.75)]
         fix = f"The nearest is {near[0]}: does it hold the clips' folders?" if near else "Check the root."
         raise DatasetError(
-            f"{root} was expected to hold {layout.expected}; of the {len(wanted)} annotated clips it holds none, "
+            f"{root} was expected to hold {layout.expected}; of the {len(wanted)} annotated {what} it holds none, "
             f"only {shown(root)}",
             fix,
         )

@@ -67,7 +67,9 @@ def list_clips(
     """
     notes: list[str] = []
     path = check_root(root)
-    annotation = find_sheet(path, sheet, _read, LAYOUT, notes, lambda name: "macro" not in name.lower())
+    annotation = find_sheet(
+        path, sheet, _read, LAYOUT, notes, lambda name: "macro-expressions" if "macro" in name.lower() else ""
+    )
     entries = marked_by_onset([_entry(row) for row in annotation.rows])
     clips = find_clips(path, LAYOUT, tree, loose, {loose(e.cells["clip"]) for e in entries}, notes, _subject)
     shared = shared_names(entries)

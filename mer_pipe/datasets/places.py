@@ -56,7 +56,8 @@ def find_sheet(
     read: Callable[[Path], T],
     layout: Layout,
     notes: list[str],
-    passes: Callable[[str], bool] = lambda name: True,
+    passed_over: Callable[[str], str] = lambda name: "",
+    prefer: Callable[[str], bool] = lambda name: False,
 ) -> T:
     """The annotation sheet, read.
 
@@ -67,7 +68,8 @@ def find_sheet(
     sheet : its path, absolute or below the root; None looks for the first file that `read` accepts.
     read : reads a file, or raises DatasetError where it is another sheet.
     notes : what was chosen among several is added.
-    passes : whether a file of this name may be taken unasked.
+    passed_over : what a file's name says that keeps it from being taken unasked ("macro-expressions"); "" where it may be.
+    prefer : whether a file of this name goes before those found earlier.
 
     Raises
     ------
@@ -80,8 +82,8 @@ def find_sheet(
     failed: list[str] = []
     passed: list[str] = []
     for path in _sheet_files(root, layout):
-        if not passes(path.name):
-            passed.append(path.name)
+        if says := passed_over(path.name):
+            passed.append(f"{path.name} is passed over, as its name says {says}")
             continue
         try:
             found.append((path, read(path)))
@@ -90,10 +92,11 @@ def find_sheet(
     if not found:
         near = f"the nearest: {failed[0]}" if failed else f"there is no .xlsx or .csv file, only {shown(root)}"
         if passed and not failed:
-            near = f"{passed[0]} is passed over, as its name says macro-expressions"
+            near = passed[0]
         raise DatasetError(
             f"no {layout.title} sheet in {root}: {near}", f"Put {layout.sheet} there, or give its path with sheet=."
         )
+    found.sort(key=lambda each: not prefer(each[0].name))
     others = ", ".join(path.name for path, _ in found[1:4])
     also = f"; {others} would do too (choose with sheet=)" if others else ""
     notes.append(f"annotations from {found[0][0].name}{also}")

@@ -183,5 +183,4 @@ def _cited(entry: Published) -> str:
 def _told(entry: Published) -> str:
     classes = ", ".join(f"{label} {count}" for label, count in entry.counts.items())
     variant = f" with {entry.variant}" if entry.variant else ""
-    doubt = "" if entry.checked else ", as quoted, not checked"
-    return f"{entry.total} in class set {entry.class_set}{variant}{f' ({classes})' if classes else ''}{doubt}"
+    return f"{entry.total} in class set {entry.class_set}{variant}{f' ({classes})' if classes else ''}, {_cited(entry)}"

@@ -8,7 +8,7 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,12 @@ class Sheet:
     rows: tuple[Row, ...]
 
 
-def read_sheet(path: Path, columns: Mapping[str, Sequence[str]], required: Sequence[str], worksheet: str = "") -> Sheet:
+def read_sheet(
+    path: Path,
+    columns: Mapping[str, Sequence[str]],
+    required: Sequence[str],
+    worksheet: str | Callable[[str], bool] = "",
+) -> Sheet:
     """Read the first worksheet of a file that has a header row with the wanted columns.
 
     The header is found by content among the first rows; blank columns, case, spaces and punctuation don't matter.
@@ -56,7 +61,7 @@ def read_sheet(path: Path, columns: Mapping[str, Sequence[str]], required: Seque
     path : an .xlsx or .csv file.
     columns : column -> the names it goes by, compared without case and punctuation.
     required : the columns without which a row is no header.
-    worksheet : the name of the worksheet to look at first, where a workbook has several.
+    worksheet : the name of the worksheet to look at first, where a workbook has several, or what tells such a name.
 
     Raises
     ------
@@ -80,10 +85,11 @@ def read_sheet(path: Path, columns: Mapping[str, Sequence[str]], required: Seque
     raise DatasetError(f"{path.name} has no header row with {wanted}: {seen}", "Give the database's own sheet.")
 
 
-def read_tables(path: Path, worksheet: str = "") -> tuple[str, list[list[list[str]]]]:
+def read_tables(path: Path, worksheet: str | Callable[[str], bool] = "") -> tuple[str, list[list[list[str]]]]:
     """The digest of a file, and the text of its cells: worksheet, row, column; one table for a .csv.
 
-    `worksheet` names the one to put first. Raises DatasetError as `read_sheet` does, but for a missing header.
+    `worksheet` names the one to put first, or tells such names. Raises DatasetError as `read_sheet` does, but for a missing
+    header.
     """
     data = _read_bytes(path)
     tables = _csv_table(data, path) if path.suffix.lower() == ".csv" else _workbook_tables(data, path, worksheet)
@@ -134,7 +140,7 @@ def _csv_table(data: bytes, path: Path) -> list[list[list[str]]]:
     return [table]
 
 
-def _workbook_tables(data: bytes, path: Path, first: str) -> list[list[list[str]]]:
+def _workbook_tables(data: bytes, path: Path, worksheet: str | Callable[[str], bool]) -> list[list[list[str]]]:
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise DatasetError(
             f"{path.name} is protected by a password, or an .xls workbook of before 2007",
@@ -152,12 +158,13 @@ def _workbook_tables(data: bytes, path: Path, first: str) -> list[list[list[str]
 
     import openpyxl
 
+    first = worksheet if callable(worksheet) else lambda title: _plain(title) == _plain(worksheet)
     tables = []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # openpyxl warns of styles and filters that don't concern the cells
             book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=False)
-            for page in sorted(book.worksheets, key=lambda page: _plain(page.title) != _plain(first)):
+            for page in sorted(book.worksheets, key=lambda page: not first(page.title)):
                 # The stored dimensions may claim a million rows and sixteen thousand columns, and would be padded to.
                 page.reset_dimensions()
                 table = []

@@ -14,19 +14,19 @@ from mer_pipe.datasets.fake import Expected, write
 SIZE = (32, 40)
 
 
-def fake(database: str, quirks: bool = True) -> Expected:
+def fake(database: str, quirks: bool = True, part: str | None = None) -> Expected:
     """A fake database of this session, not to be changed."""
-    return _fake(database, quirks)
+    return _fake(database, quirks, part)
 
 
 @cache
-def _fake(database: str, quirks: bool) -> Expected:
-    return write(database, Path(_room()) / f"{database}-{quirks}", clips=6, size=SIZE, quirks=quirks)
+def _fake(database: str, quirks: bool, part: str | None) -> Expected:
+    return write(database, Path(_room()) / f"{database}-{quirks}-{part}", clips=6, size=SIZE, quirks=quirks, part=part)
 
 
-def copy(database: str, folder: Path, quirks: bool = False) -> Path:
+def copy(database: str, folder: Path, quirks: bool = False, part: str | None = None) -> Path:
     """A copy of a fake that the test may change, without quirks unless asked."""
-    return Path(shutil.copytree(fake(database, quirks).root, folder / database))
+    return Path(shutil.copytree(fake(database, quirks, part).root, folder / database))
 
 
 def edit(path: Path, change, page: str | None = None) -> None:

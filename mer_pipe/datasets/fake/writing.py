@@ -14,6 +14,8 @@ from mer_pipe.datasets.sheets import suggest
 from mer_pipe.types import DatasetError
 
 DATABASES = ("casme", "casme2", "casme_sq", "casme3", "samm", "smic", "megc2019", "mmew", "4dme", "dfme")
+PARTS = {"casme3": {"A": "casme3", "C": "casme3_part_c"}}
+"""Databases of several parts -> the modules that plan them; the first is written unless another is asked for."""
 EXPECTED = "fake.json"
 """The file in a fake database's root that keeps its `Expected` record."""
 
@@ -26,6 +28,7 @@ def write(
     seed: int = 0,
     size: tuple[int, int] = (240, 320),
     quirks: bool = True,
+    part: str | None = None,
 ) -> Expected:
     """Write a fake copy of a database into `folder`; it appears whole or not at all.
 
@@ -40,6 +43,8 @@ def write(
     seed : of everything drawn.
     size : (rows, columns) of a frame, each 32 to 2000. The databases' own sizes are larger.
     quirks : whether the database's known faults are in it: typing errors, missing frames, odd names.
+    part : "A" (where None) or "C" of casme3; the other databases have none. What must come out of part C is said for
+        ``part="C", apex_policy="middle"``, as public loaders know no apexes of it.
 
     Returns
     -------
@@ -52,6 +57,10 @@ def write(
     """
     if database not in DATABASES:
         raise DatasetError(f"there is no fake of {database!r}", suggest(str(database), DATABASES))
+    if part is not None and part not in PARTS.get(database, {}):
+        raise DatasetError(
+            f"the fake of {database} has no part {part!r}", suggest(str(part), tuple(PARTS.get(database, ["None"])))
+        )
     size = int(size[0]), int(size[1])
     if not (1 <= clips <= 999 and all(32 <= n <= 2000 for n in size)):
         raise DatasetError(
@@ -63,6 +72,7 @@ def write(
         raise DatasetError(f"{root} exists and is not an empty folder", "Name a new folder for the fake database.")
     draft = Draft(database, clips, seed, quirks)
     module = {"4dme": "fourdme"}.get(database, database)
+    module = PARTS[database][part] if part is not None else module
     importlib.import_module(f"mer_pipe.datasets.fake.{module}").plan(draft)
     expected = draft.expected(str(root))
     root.parent.mkdir(parents=True, exist_ok=True)
