@@ -70,9 +70,10 @@ def show_dataset(name: str, root: str | None, values: tuple[str, ...], correctio
     "--clips", default=12, show_default=True, type=click.IntRange(1), help="Ordinary clips; faults come on top."
 )
 @click.option("--seed", default=0, show_default=True, help="Another seed gives other faces and rows.")
+@click.option("--part", metavar="A|C", help="Part of a database that comes in parts (casme3).")
 @click.option("--no-quirks", is_flag=True, help="Leave out the faults that the distributed database has.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-def write_fake(name: str, folder: str, clips: int, seed: int, no_quirks: bool, dry_run: bool) -> None:
+def write_fake(name: str, folder: str, clips: int, seed: int, part: str | None, no_quirks: bool, dry_run: bool) -> None:
     """Write a small generated copy of a licensed database, in its layout and with its faults, to try tools on."""
     path = _new_folder(folder)
     from mer_pipe.datasets import fake
@@ -82,7 +83,7 @@ def write_fake(name: str, folder: str, clips: int, seed: int, no_quirks: bool, d
             raise MerError(f"there is no fake of {name!r}", f"take one of {', '.join(fake.DATABASES)}")
         click.echo(f"would write {clips} clips in the layout of {name} to {folder}")
         return
-    expected = fake.write(name, path, clips=clips, seed=seed, quirks=not no_quirks)
+    expected = fake.write(name, path, clips=clips, seed=seed, quirks=not no_quirks, part=part)
     click.echo(f"{folder}: {len(expected.samples)} clips that can be used, {len(expected.excluded)} that cannot")
     click.echo(f"next: mer-pipe datasets show {name} --root {folder}")
 
