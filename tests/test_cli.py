@@ -101,6 +101,17 @@ def test_a_build_goes_through_every_stage_into_one_store(first_build, database):
     assert set(tree["subject"].values) == {"casme2/sub01", "casme2/sub02"}
 
 
+def test_nothing_in_a_store_tells_where_the_database_or_its_sheet_lies(mer, database, place):
+    sheet = next(database.glob("*.xlsx"))
+    code, _, err = mer("build", *asked(database, place, "--set", f"dataset.sheet={sheet}", "--workers", "0"))
+    assert code == 0, err
+    recipe = mer_pipe.open(place / "out.zarr").attrs["recipe"]
+    assert recipe["dataset"]["sheet"].startswith(f"{sheet.name} sha256:")
+    for path in (place / "out.zarr").rglob("*"):
+        if path.is_file():
+            assert str(database).encode() not in path.read_bytes(), path
+
+
 def test_the_demo_adapter_and_the_casme2_adapter_make_the_same_arrays(mer, database, place):
     code, _, err = mer("build", "--dataset", "demo", "--root", database, "--store", place / "demo.zarr",
                        "--cache", place / "cache", *SMALL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -66,10 +67,22 @@ def plain(recipe: Recipe, models: Models | None = None) -> dict[str, Any]:
     told = _told(recipe)
     del told["evm"]["fps"]
     told["align"]["model"] = models.landmarker.digest if models and models.landmarker else ""
+    told["dataset"] = {name: _without_place(value) for name, value in told["dataset"].items()}
     if models is not None:
         told["features"]["weights"] = models.features.digest
         told["magnify"]["weights"] = models.magnifier.digest if models.magnifier else ""
     return told
+
+
+def _without_place(value: Any) -> Any:
+    """An option of a database as it was given, but a path as its last name, with the digest of the file that it names."""
+    if not isinstance(value, str) or not (Path(value).expanduser().exists() or Path(value).is_absolute()):
+        return value
+    path = Path(value).expanduser()
+    if not path.is_file():
+        return path.name
+    with path.open("rb") as file:
+        return f"{path.name} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _told(value: Any) -> Any:
