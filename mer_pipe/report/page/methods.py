@@ -72,7 +72,9 @@ def rebuild(seen: Overview, store: str) -> str:
         values = {**seen.differs}
         only = values.pop("systems", None)
         words += [f"--only {plain(only)}"] if only else []
-        words += [_quoted_set(name, plain(value)) for name, value in values.items()]
+        for name, value in values.items():
+            # A file of the user's (a sheet, a table of corrections) is kept as its name and digest.
+            words.append(f"--set {name}=FILE" if " sha256:" in str(value) else _quoted_set(name, plain(value)))
         words += [
             f"--set {name}=FILE" for name, v in seen.models.items() if v.startswith("sha256:") and ".weights" in name
         ]
