@@ -3,12 +3,16 @@
     OMP_NUM_THREADS=1 python benchmarks/build.py [--clips 6] [--magnifier flow|learned] [--dis fine|medium] [--quick]
 
 The demo database (synthetic faces) is built by mer-pipe and by `peer.py`, interleaved: each clip goes through both in
-turn, and every other clip through the peer first. One process, one thread, float32. mer-pipe's seconds are all that a
-build takes: planning with digests, reading and writing its cache with fsync, publishing the store (plan and publish in
-equal shares a clip). The peer's are its computations and one np.save an array, without fsync. One clip, not counted, warms
-both up. With `learned` the peer magnifies by the network that published scripts use, here with random values, since only
-its time counts; mer-pipe does so once by its default and once by the same network. Both solve the same rank pooling
-problem. CPU time is that of the process, so it holds no waiting for the disk and less of other work on the machine.
+turn, and every other clip through the peer first. Each side has one process, so that it meets no memory that the other
+has torn up, and one thread; the two never work at once. All in float32.
+
+mer-pipe's seconds are all that a build takes: planning with digests, reading and writing its cache with fsync, publishing
+the store (plan and publish in equal shares a clip). The peer's are its computations and one np.save an array, without
+fsync. One clip, not counted, warms both up. CPU time is that of the process: it holds no waiting for the disk and less of
+other work on the machine.
+
+With `learned` the peer magnifies by the network that published scripts use, here with random values, since only its time
+counts; mer-pipe does so once by its default and once by the same network. Both solve the same rank pooling problem.
 """
 
 from __future__ import annotations
@@ -19,21 +23,26 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 import peer
 import torch
+from safetensors.torch import load_file, save_file
 
 from mer_pipe import api
 from mer_pipe.datasets.frames import load
 from mer_pipe.pipeline.events import Event, Failed, Made
-from mer_pipe.pipeline.plan import ClipPlan
+from mer_pipe.pipeline.plan import ClipPlan, Plan
 from mer_pipe.pipeline.runner import Job, run
-from mer_pipe.recipes import with_values
+from mer_pipe.recipes import Recipe, with_values
 from mer_pipe.stages.resnet import random_state
+from mer_pipe.types import Sample
 
 STAGES = {  # row of the table: nodes of the graph
     "align": ("align",),
@@ -51,7 +60,14 @@ STAGES = {  # row of the table: nodes of the graph
 OWN = ("align", "travel", "scene")  # groups of the store that the peer leaves out
 
 
-def build_clip(clip: ClipPlan, cache: Path) -> Counter[str]:
+def start() -> None:
+    """Begin the process of one side."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
+
+
+def build_clip(job: Job) -> Counter[str]:
     """Seconds of each stage of one clip, cache included."""
     row = {node: stage for stage, nodes in STAGES.items() for node in nodes}
     seconds: Counter[str] = Counter()
@@ -60,15 +76,60 @@ def build_clip(clip: ClipPlan, cache: Path) -> Counter[str]:
         if isinstance(event, Made):
             seconds[row.get(event.node, "other")] += event.seconds
 
-    begun = time.perf_counter()
-    outcome = run(Job.of(clip.graph, clip.digests, cache, load), tell)
+    begun, cpu = time.perf_counter(), time.process_time()
+    outcome = run(job, tell)
     if isinstance(outcome, Failed):
         raise SystemExit(str(outcome))
     seconds["the rest"] = time.perf_counter() - begun - seconds.total()
+    seconds["CPU"] = time.process_time() - cpu
     return seconds
 
 
-def same_arrays(store: Path, arrays: list[dict[str, np.ndarray]]) -> None:
+def build_peers(
+    sample: Sample, recipe: Recipe, magnifier: str, network: Path, folder: Path
+) -> tuple[dict[str, np.ndarray], Counter[str]]:
+    """The peer's arrays of one clip and its seconds."""
+    nets = resnet(), peer_magnifier(magnifier, network)
+    cpu = time.process_time()
+    arrays, seconds = peer.build_clip(sample, recipe, *nets, folder)
+    seconds["CPU"] = time.process_time() - cpu
+    return arrays, seconds
+
+
+@lru_cache
+def resnet() -> peer.ResNet:
+    """The peer's network with the values that the demo's recipe has."""
+    net = peer.ResNet().eval()
+    net.load_state_dict({k: v for k, v in random_state(0).items() if not k.startswith("layer4")})
+    return net
+
+
+@lru_cache
+def peer_magnifier(magnifier: str, network: Path) -> peer.Magnifier:
+    if magnifier != "learned":
+        return peer.by_dis(magnifier == "fine")
+    net = peer.MagNet().eval()
+    net.load_state_dict(load_file(network))
+    return peer.by_network(net)
+
+
+def publish(request: api.Request) -> Counter[str]:
+    """Publish what is in the cache; the seconds."""
+    finished = api.prepare(request)
+    begun, cpu = time.perf_counter(), time.process_time()
+    built = api.build(finished)
+    if not built.changed or built.made:
+        raise SystemExit(f"publishing made cells again: {dict(built.made)}")
+    return Counter({"write, publish": time.perf_counter() - begun, "CPU": time.process_time() - cpu})
+
+
+def plan(request: api.Request) -> tuple[Plan, Counter[str]]:
+    begun, cpu = time.perf_counter(), time.process_time()
+    prepared = api.prepare(request)
+    return prepared.plan, Counter({"plan": time.perf_counter() - begun, "CPU": time.process_time() - cpu})
+
+
+def same_arrays(store: Path, arrays: list[dict[str, np.ndarray]], same_magnifier: bool) -> None:
     """Stop unless the peer made what the store holds: names, shapes, types; and faces and features of the same clips."""
     import zarr
 
@@ -86,43 +147,10 @@ def same_arrays(store: Path, arrays: list[dict[str, np.ndarray]]) -> None:
                 apart = np.abs(found.astype(float) - array[row]).mean()
                 if apart > 8:
                     raise SystemExit(f"{path}: clip {row} differs by {apart:.1f} grey levels: not the same face")
-            if path == "features_mrn/vector":
+            if path == "features_mrn/vector" and same_magnifier:
                 alike = np.corrcoef(found.astype(float).ravel(), array[row].astype(float).ravel())[0, 1]
                 if alike < 0.9:
                     raise SystemExit(f"{path}: clip {row} correlates by {alike:.2f}: not the same features")
-
-
-def magnifiers(given: argparse.Namespace, place: Path) -> tuple[dict[str, dict[str, str]], peer.Magnifier]:
-    """Recipe values of each of our columns, and the peer's magnifier."""
-    if given.magnifier == "flow":
-        return {"mer-pipe": {}}, peer.by_dis(given.dis == "fine")
-    from safetensors.torch import save_file
-
-    torch.manual_seed(0)
-    net = peer.MagNet().eval()
-    save_file(net.state_dict(), place / "random.safetensors")
-    learned = {"magnify.method": "learned", "magnify.weights": str(place / "random.safetensors")}
-    return {"mer-pipe": {}, "same network": learned}, peer.by_network(net)
-
-
-def warm_up(request: api.Request, count: int, place: Path, net: peer.ResNet, magnify: peer.Magnifier) -> None:
-    """Compile, import and pack everything once, with few AFs."""
-    few = {"aman.frames": 2, "aman.af": (2.0,), "mrn.af": (2.0,), "ruan.af": 2.0}
-    recipe = with_values(request.recipe, few)
-    request = replace(request, recipe=recipe, cache=place / "warm", limit=count + 1)
-    clip = api.prepare(request).plan.clips[-1]
-    build_clip(clip, request.cache)
-    peer.build_clip(clip.sample, recipe, net, magnify, place / "peer")
-
-
-def publish(request: api.Request) -> float:
-    """Publish what is in the cache; the seconds."""
-    finished = api.prepare(request)
-    begun = time.perf_counter()
-    built = api.build(finished)
-    if not built.changed or built.made:
-        raise SystemExit(f"publishing made cells again: {dict(built.made)}")
-    return time.perf_counter() - begun
 
 
 def table(columns: dict[str, list[Counter[str]]]) -> None:
@@ -162,50 +190,62 @@ def main() -> None:
         raise SystemExit("start it with OMP_NUM_THREADS=1: NumPy's threads are set before it is imported")
     count = (2 if given.magnifier == "flow" else 1) if given.quick else given.clips
 
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-    net = peer.ResNet().eval()
-    net.load_state_dict({k: v for k, v in random_state(0).items() if not k.startswith("layer4")})
-
+    learned = given.magnifier == "learned"
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        ours, magnify = magnifiers(given, place)
-        requests, plans = {}, {}
-        columns: dict[str, list[Counter[str]]] = {name: [] for name in (*ours, "peer")}
-        for i, (name, values) in enumerate(ours.items()):
-            own = place / str(i)
-            request = api.make_request("demo", store=own / "demo.zarr", cache=own / "cache", values=values)
-            requests[name] = replace(request, limit=count)
-            warm_up(request, count, own, net, magnify)
-            begun = time.perf_counter()
-            plans[name] = api.prepare(requests[name]).plan, time.perf_counter() - begun
+        network = place / "random.safetensors"
+        recipes = {"mer-pipe": {}}
+        if learned:
+            torch.manual_seed(0)
+            save_file(peer.MagNet().state_dict(), network)
+            recipes["same network"] = {"magnify.method": "learned", "magnify.weights": str(network)}
+        requests = {
+            name: api.make_request(
+                "demo", store=place / name / "demo.zarr", cache=place / name / "cache", values=values
+            )
+            for name, values in recipes.items()
+        }
+        side = {name: ProcessPoolExecutor(1, get_context("spawn"), start) for name in (*requests, "peer")}
+        columns: dict[str, list[Counter[str]]] = {name: [] for name in side}
+        how = "learned" if learned else given.dis
 
-        arrays = []
-        recipe = requests["mer-pipe"].recipe
-        for i in range(count):
+        def run_peer(sample: Sample, recipe: Recipe, folder: str) -> tuple[dict[str, np.ndarray], Counter[str]]:
+            return side["peer"].submit(build_peers, sample, recipe, how, network, place / folder).result()
+
+        def run_ours(name: str, clip: ClipPlan, cache: Path) -> Counter[str]:
+            return side[name].submit(build_clip, Job.of(clip.graph, clip.digests, cache, load)).result()
+
+        # Compile, import and pack everything once, with few AFs, on a clip that is not counted.
+        few = {"aman.frames": 2, "aman.af": (2.0,), "mrn.af": (2.0,), "ruan.af": 2.0}
+        for name, request in requests.items():
+            small = replace(request, recipe=with_values(request.recipe, few), cache=place / "warm", limit=count + 1)
+            clip = api.prepare(small).plan.clips[-1]
+            run_ours(name, clip, small.cache)
+            run_peer(clip.sample, small.recipe, "warm peer")
+
+        plans, once, arrays = {}, {}, []
+        for name, request in requests.items():
+            requests[name] = replace(request, limit=count)
+            plans[name], once[name] = plan(requests[name])
+        clips = plans["mer-pipe"].clips
+        for i, clip in enumerate(clips):
             for name in list(columns)[:: 1 if i % 2 == 0 else -1]:
-                begun = time.process_time()
                 if name == "peer":
-                    sample = plans["mer-pipe"][0].clips[i].sample
-                    made, seconds = peer.build_clip(sample, recipe, net, magnify, place / "peer" / str(i))
+                    made, seconds = run_peer(clip.sample, requests["mer-pipe"].recipe, str(i))
                     arrays.append(made)
                 else:
-                    seconds = build_clip(plans[name][0].clips[i], requests[name].cache)
-                seconds["CPU"] = time.process_time() - begun
+                    seconds = run_ours(name, plans[name].clips[i], requests[name].cache)
                 columns[name].append(seconds)
         for name, request in requests.items():
-            begun = time.process_time()
-            taken = publish(request)
-            cpu = time.process_time() - begun
+            once[name] += side[name].submit(publish, request).result()
+            same_arrays(request.store, arrays, learned == (name == "same network"))
             for seconds in columns[name]:
-                seconds["plan"], seconds["write, publish"] = plans[name][1] / count, taken / count
-                seconds["CPU"] += cpu / count
-            same_arrays(request.store, arrays)
+                seconds.update({stage: value / count for stage, value in once[name].items()})
+        for executor in side.values():
+            executor.shutdown()
 
-    samples = [clip.sample for clip in plans["mer-pipe"][0].clips]
-    frames = [sample.offset - sample.onset + 1 for sample in samples]
-    how = f"DIS flow, {given.dis}" if given.magnifier == "flow" else "the network of Oh et al."
+    frames = [clip.sample.offset - clip.sample.onset + 1 for clip in clips]
+    how = "the network of Oh et al." if learned else f"DIS flow, {given.dis}"
     print(f"{count} clips of {min(frames)}-{max(frames)} frames; the peer magnifies by {how}, a full pass for every AF")
     table(columns)
 

@@ -1,0 +1,267 @@
+"""Run the benchmarks and write docs/benchmarks.md from what they print.
+
+    python benchmarks/run.py [--only flow,build] [--quick]
+
+Each script runs in a process of its own with one thread, one after the other. `--only` runs some and keeps the other sections of
+the page as they are. The goals are judged from the printed tables; one whose number is not found there is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_pipe.pipeline.threads import ONE_THREAD
+
+HOUSE = Path(__file__).resolve().parents[1]
+PAGE = HOUSE / "docs/benchmarks.md"
+LIBRARIES = (
+    *("numpy", "opencv-contrib-python", "scikit-image", "scipy", "scikit-learn", "numba", "torch", "mediapipe", "zarr"),
+    *("dask", "pillow"),
+)
+NUMBER = r"(\d[\d.e+-]*)"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One goal, and where the number stands in the printed table.
+
+    what : the quantity. pattern : its first group is the number. at_least : the goal; else `at_most`. over : what the
+    number is divided by: a pattern too.
+    """
+
+    what: str
+    pattern: str
+    at_least: float | None = None
+    at_most: float | None = None
+    over: str = ""
+
+    def row(self, printed: str) -> str:
+        value = _found(self.pattern, printed) / (_found(self.over, printed) if self.over else 1.0)
+        if self.at_least is not None:
+            met, goal = value >= self.at_least, f">= {self.at_least:g}"
+        else:
+            met, goal = value <= self.at_most, f"<= {self.at_most:g}"
+        return f"| {self.what} | {goal} | {value:.3g} | {'reached' if met else '**missed**'} |"
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page: the command after `python benchmarks/`, what `--quick` adds, and the goals it is held to."""
+
+    title: str
+    command: str
+    quick: str = ""
+    goals: tuple[Goal, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.command.split(".py")[0]
+
+
+def _found(pattern: str, printed: str) -> float:
+    match = re.search(pattern, printed, re.M)
+    if match is None:
+        raise SystemExit(
+            f"the table has nothing like {pattern!r}: the goal and the script have drifted apart\n{printed}"
+        )
+    return float(match[1])
+
+
+def _last(label: str, columns_after: int = 0) -> str:
+    """Pattern: the median of the last "median (min-max)" of the line that starts with `label`, less some columns."""
+    cell = r"[\d.e+-]+ \([^)]*\)"
+    return rf"^{label} .*?{NUMBER} \([^)]*\)" + rf"\s+{cell}" * columns_after + r"[^()\n]*$"
+
+
+SECTIONS = (
+    Section(
+        "Whole build",
+        "build.py",
+        "--quick",
+        (Goal("whole build, peer with a DIS pass for every AF: times faster", _last("whole build"), 8),),
+    ),
+    Section(
+        "Whole build, the peer with OpenCV's preset of DIS",
+        "build.py --dis medium --clips 2",
+        "--quick",
+        (Goal("whole build, peer with a cheap DIS pass for every AF: times faster", _last("whole build"), 8),),
+    ),
+    Section(
+        "Whole build, the peer with the learned magnifier",
+        "build.py --magnifier learned --clips 2",
+        "--quick",
+        (
+            Goal("whole build, peer with the published network, ours with its default: times faster",
+                 _last("whole build", 1), 8),
+            Goal("the same, both with that network: times faster", _last("whole build"), 8),
+        ),
+    ),
+    Section(
+        "Scaling",
+        "scaling.py",
+        "--quick",
+        (Goal("two workers against one, a clip more: times faster", rf"a clip more: {NUMBER} \([^)]*\)$", 1.8),),
+    ),
+    Section(
+        "Command line",
+        "commands.py",
+        "--quick",
+        (
+            Goal("mer-pipe -h, median: s", rf"^mer-pipe -h +[\d.]+ +{NUMBER}", at_most=0.25),
+            Goal("build of the demo with nothing to do, median: s", rf"nothing to do +[\d.]+ +{NUMBER}", at_most=1),
+        ),
+    ),
+    Section(
+        "Planning 250 clips",
+        "plan.py",
+        goals=(Goal("plan of 250 clips with nothing to do, median: s", rf"median {NUMBER} s", at_most=1),),
+    ),
+    Section(
+        "TV-L1 flow",
+        "flow.py",
+        "--pairs 4",
+        (
+            Goal("TV-L1 against OpenCV's DualTVL1: times faster", _last("OpenCV"), 40),
+            Goal("TV-L1 against scikit-image: times faster", _last("skimage"), 30),
+            Goal("its endpoint error over OpenCV's", rf"^mer-pipe native +{NUMBER}", at_most=0.85,
+                 over=rf"^OpenCV +{NUMBER}"),
+            Goal("share of pairs with less error than OpenCV", rf"^OpenCV .* {NUMBER} of \d+$", 0.8,
+                 over=rf"^OpenCV .* of {NUMBER}$"),
+            Goal("its endpoint error on a brighter target: px", rf"^mer-pipe native +[\d.]+ +{NUMBER}", at_most=0.12),
+        ),
+    ),
+    Section("TV-L1 flow where the face keeps still", "flow.py --still --pairs 12", "--pairs 4"),
+    Section("Optical strain", "strain.py --pairs 4", "--pairs 1"),
+    Section(
+        "Rank pooling",
+        "dynamic.py",
+        "--runs 1",
+        (
+            Goal("SVR, 68 frames, against scikit-learn's LinearSVR: times faster", _last("svr +68"), 40),
+            Goal("RankSVM, 20 frames, against scikit-learn's LinearSVC: times faster", _last("ranksvm +20"), 80),
+        ),
+    ),
+    Section(
+        "TIM", "interpolate.py", "--runs 2", (Goal("TIM, 68 frames, against the SVD: times faster", _last(" +68"), 50),)
+    ),
+    Section(
+        "ResNet-18",
+        "features.py",
+        "--runs 5",
+        (Goal("ResNet-18 against the eager module: times faster", _last("mer-pipe"), 1.6),
+         Goal("its relative error against float64", rf"^mer-pipe .* {NUMBER}$", at_most=1e-6)),
+    ),
+    Section("Align and crop", "align.py --crop-only"),
+)  # fmt: skip
+
+
+def measure(section: Section, quick: bool) -> str:
+    """The page's section: heading, command, what it printed, and its goals' rows."""
+    script, *options = shlex.split(section.command + (f" {section.quick}" if quick else ""))
+    command = shlex.join([f"benchmarks/{script}", *options])
+    print(f"python {command}", flush=True)
+    before = os.getloadavg()[0]
+    environment = os.environ | ONE_THREAD
+    done = subprocess.run(
+        [sys.executable, *shlex.split(command)],
+        cwd=HOUSE,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"python {command} ended with {done.returncode}")
+    printed = done.stdout.rstrip()
+    load = f"Load average {before:.1f} before and {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores."
+    text = f"## {section.title}\n\n`OMP_NUM_THREADS=1 python {command}`\n\n```text\n{printed}\n```\n\n{load}\n"
+    if section.goals:
+        text += "\n| goal | wanted | median | |\n|---|---|---|---|\n"
+        text += "".join(goal.row(printed) + "\n" for goal in section.goals)
+    print(text, flush=True)
+    return text
+
+
+def old_sections() -> dict[str, str]:
+    """What the page holds, by heading."""
+    if not PAGE.exists():
+        return {}
+    parts = re.split(r"^(?=## )", PAGE.read_text(), flags=re.M)[1:]
+    return {part.partition("\n")[0][3:]: part.rstrip() + "\n" for part in parts}
+
+
+def machine() -> str:
+    """Processor, cores, memory and versions."""
+    info = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
+    return (
+        f"{model[1] if model else platform.machine()}, {os.cpu_count()} (virtual) cores, {memory:.0f} GiB; "
+        f"{platform.system()}; Python {platform.python_version()}; {versions}."
+    )
+
+
+HEAD = """<!-- Written by `python benchmarks/run.py`. Do not edit. -->
+
+# Benchmarks
+
+What the benchmark scripts printed on one machine. `python benchmarks/run.py` measures all again and rewrites this page;
+`python benchmarks/run.py --only flow,build` measures some of it. `pip install -e '.[bench]'` brings the peers.
+
+{machine}
+
+Every solver has one thread. Peers run in turn with ours on each input, in one process; ratios are taken input by input and
+told as median (min-max). The machine is shared, and other work was running on it: times in seconds carry that noise,
+ratios less of it. All inputs are synthetic (the generated demo faces) or photographs with synthetic motion. Goals were
+set before anything was measured; those that are missed say so.
+
+[Magnification](magnification.md), [motion](motion.md) and [align](align.md) tell what the figures mean, and hold those
+that are not about speed.
+
+"""
+
+
+def page(sections: dict[str, str]) -> str:
+    goals = [
+        line
+        for text in sections.values()
+        for line in text.splitlines()
+        if line.endswith(("| reached |", "**missed** |"))
+    ]
+    table = "## Goals\n\n| goal | wanted | median | |\n|---|---|---|---|\n" + "\n".join(goals) + "\n"
+    return HEAD.format(machine=machine()) + "\n".join([table, *sections.values()])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="names of scripts, as flow,build")
+    parser.add_argument("--quick", action="store_true", help="small sizes, printed only: the page stays as it is")
+    given = parser.parse_args()
+    names = list(dict.fromkeys(section.name for section in SECTIONS))
+    chosen = given.only.split(",") if given.only else names
+    if unknown := [name for name in chosen if name not in names]:
+        raise SystemExit(f"there is no benchmark {unknown[0]!r}; there are {', '.join(names)}")
+
+    kept = old_sections()
+    for section in SECTIONS:
+        if section.name in chosen:
+            text = measure(section, given.quick)
+            if given.quick:
+                continue
+            kept[section.title] = text
+            # After each, so that an interrupted run keeps what it measured.
+            PAGE.write_text(page({s.title: kept[s.title] for s in SECTIONS if s.title in kept}))
+
+
+if __name__ == "__main__":
+    main()
