@@ -14,7 +14,8 @@ import numpy as np
 
 from mer_pipe.pipeline.build import Built, build
 from mer_pipe.pipeline.executors import serial
-from mer_pipe.pipeline.graph import Frame, Graph, Node, Product, Stack, Value
+from mer_pipe.pipeline.graph import Graph
+from mer_pipe.pipeline.nodes import Frame, Node, Product, Stack, Value
 from mer_pipe.pipeline.plan import Plan, make_plan
 from mer_pipe.store.cache import Cache
 from mer_pipe.store.ledger import Ledger

@@ -13,7 +13,7 @@ import numpy as np
 
 from mer_pipe.pipeline.events import Failed, Observer, Planned, Publishing, Settled, unfailing
 from mer_pipe.pipeline.executors import Executor
-from mer_pipe.pipeline.graph import Product
+from mer_pipe.pipeline.nodes import Product
 from mer_pipe.pipeline.plan import ClipPlan, Plan, described
 from mer_pipe.pipeline.runner import Job, Loader, run
 from mer_pipe.store.cache import Cache, DamagedEntry

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mer_pipe.pipeline.graph import Cell, FrameSource, Graph, Source, StackSource
+from mer_pipe.pipeline.graph import Graph
+from mer_pipe.pipeline.nodes import Cell, FrameSource, Source, StackSource
 
 
 def reasons(

@@ -8,166 +8,26 @@ the products that a store publishes, so what no product needs is never planned. 
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from mer_pipe.types import ArraySpec, Sample, Stage
-
-At = tuple[float, ...]
-"""Coordinates of a cell, in the order of its node's `over`."""
-
-FORMAT = 1
-"""Raised when documents or entries change their form: every key changes with it."""
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values have equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def digest(text: str) -> str:
-    """SHA-256 of UTF-8 text, 64 hexadecimal digits."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Frame:
-    """An input: a raw frame of the clip, at `position`, or at the cell's own ``frame`` coordinate when None."""
-
-    position: int | None = None
-
-
-@dataclass(frozen=True)
-class Value:
-    """An input: one output of another node; coordinates that `at` leaves out are those of the cell that asks."""
-
-    node: str
-    output: str
-    at: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Stack:
-    """An input: an output of another node at several values of one coordinate, stacked on a new leading axis."""
-
-    node: str
-    output: str
-    along: str
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """An input: one row of an output's leading axis; `row` is an index, or the coordinate whose value is the index."""
-
-    node: str
-    output: str
-    row: int | str
-
-
-Input = Frame | Value | Stack | Row
-
-
-@dataclass(frozen=True)
-class Node:
-    """A stage in its place in the graph.
-
-    Attributes
-    ----------
-    name : unique in the graph.
-    stage : what is called.
-    inputs : the stage's inputs by name.
-    over : coordinates that the node is mapped over, in order, each with the values that may be asked for.
-    """
-
-    name: str
-    stage: Stage
-    inputs: Mapping[str, Input]
-    over: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Product:
-    """One array of the published store: the same axes for every clip.
-
-    Attributes
-    ----------
-    group, name : where it lies in the store.
-    node, output : what fills it.
-    leading : axes between ``sample`` and the output's own, with their coordinate values, the same for every clip.
-    at : for this clip, the cells' coordinates in C order of `leading`.
-    dtype : dtype in the store; None keeps the output's.
-    systems : the published systems that read it.
-    about : one line for the reader of the store.
-    """
-
-    group: str
-    name: str
-    node: str
-    output: str
-    leading: Mapping[str, tuple[float | str, ...]]
-    at: tuple[At, ...]
-    dtype: str | None = None
-    systems: tuple[str, ...] = ()
-    about: str = ""
-
-    @property
-    def path(self) -> str:
-        return f"{self.group}/{self.name}"
-
-
-class FrameSource(NamedTuple):
-    """A raw frame that a cell reads: its position in the clip and the digest of its bytes."""
-
-    position: int
-    digest: str
-
-
-class CellSource(NamedTuple):
-    """An output of another cell that a cell reads, whole or one row of it."""
-
-    key: str
-    output: str
-    row: int | None = None
-
-
-class StackSource(NamedTuple):
-    """Outputs of several cells that a cell reads as one array, in the order of its leading axis."""
-
-    items: tuple[CellSource, ...]
-
-
-Source = FrameSource | CellSource | StackSource
-
-
-class Cell(NamedTuple):
-    """One value of a node: its coordinates, its key, the document behind the key, and what it is made from."""
-
-    node: Node
-    at: At
-    key: str
-    text: str
-    sources: dict[str, Source]
-
-    @property
-    def name(self) -> str:
-        if not self.at:
-            return self.node.name
-        return f"{self.node.name}[{','.join(f'{c}={v:g}' for c, v in zip(self.node.over, self.at, strict=True))}]"
-
-    @property
-    def document(self) -> dict[str, Any]:
-        return json.loads(self.text)
-
-    def input_keys(self) -> Iterator[str]:
-        for source in self.sources.values():
-            if type(source) is CellSource:
-                yield source.key
-            elif type(source) is StackSource:
-                yield from (item.key for item in source.items)
+from mer_pipe.pipeline.documents import Writer, digest
+from mer_pipe.pipeline.nodes import (
+    At,
+    Cell,
+    CellSource,
+    Frame,
+    FrameSource,
+    Input,
+    Node,
+    Product,
+    Row,
+    Source,
+    Stack,
+    StackSource,
+    Value,
+)
+from mer_pipe.types import ArraySpec, Sample
 
 
 class Graph:
@@ -263,7 +123,7 @@ class Graph:
         """Keys of all demanded cells, node by node; a plan makes 100,000 of them, so what is constant is written once."""
         for node in self.nodes.values():
             made = self._made[node.name]
-            writer = _Writer(node)
+            writer = Writer(node)
             getters = [(name, self._getter(node, node.inputs[name])) for name in sorted(node.inputs)]
             for at in demanded[node.name]:
                 sources = {name: get(at) for name, get in getters}
@@ -315,47 +175,6 @@ def _once(make: Callable[[], Source]) -> Callable[[At], Source]:
         return found[0]
 
     return get
-
-
-class _Writer:
-    """Writes the documents of a node's cells."""
-
-    def __init__(self, node: Node) -> None:
-        stage = node.stage
-        if stage.along is not None and stage.along not in node.over:
-            raise ValueError(f"{node.name} is not wired over {stage.along}, which its stage maps")
-        self._along = stage.along
-        self._axis = 0 if stage.along is None else list(node.over).index(stage.along)
-        self._tail = _tail(stage)
-        self._last: dict[str, tuple[Source, str]] = {}
-
-    def text(self, at: At, sources: Mapping[str, Source]) -> str:
-        """`sources` come in the order of their names: the text is canonical JSON."""
-        inputs = []
-        for name, source in sources.items():
-            last = self._last.get(name)
-            if last is None or last[0] is not source:
-                last = self._last[name] = source, f'"{name}":{_source_text(source)}'
-            inputs.append(last[1])
-        head = f'{{"at":{{"{self._along}":{float(at[self._axis])!r}}},' if self._along else "{"
-        return f'{head}"format":{FORMAT},"inputs":{{{",".join(inputs)}{self._tail}'
-
-
-@functools.lru_cache(maxsize=1024)
-def _tail(stage: Stage) -> str:
-    """The end of a document, which all clips share."""
-    return (
-        f'}},"parameters":{canonical(stage.parameters())},"stage":{canonical(stage.name)},"version":{stage.version}}}'
-    )
-
-
-def _source_text(source: Source) -> str:
-    if type(source) is CellSource:
-        row = "" if source.row is None else f',"row":{source.row}'
-        return f'{{"key":"{source.key}","output":"{source.output}"{row}}}'
-    if type(source) is FrameSource:
-        return f'{{"frame":"{source.digest}"}}'
-    return f"[{','.join(map(_source_text, source.items))}]"
 
 
 def calls(cells: Sequence[Cell]) -> Iterator[list[Cell]]:

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from mer_pipe.pipeline.documents import canonical, digest
 from mer_pipe.pipeline.events import Failed
-from mer_pipe.pipeline.graph import Cell, FrameSource, Graph, canonical, digest
+from mer_pipe.pipeline.graph import Graph
+from mer_pipe.pipeline.nodes import Cell, FrameSource
 from mer_pipe.types import Excluded, MerError, Sample
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started
-from mer_pipe.pipeline.graph import Cell, CellSource, FrameSource, Graph, Node, Product, StackSource, calls
+from mer_pipe.pipeline.graph import Graph, calls
+from mer_pipe.pipeline.nodes import Cell, CellSource, FrameSource, Node, Product, StackSource
 from mer_pipe.store.cache import Cache, DamagedEntry
 from mer_pipe.types import ArraySpec, ClipError, Frames, MachineError, MerError, ModelError, Sample, StoreError
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mer_pipe.pipeline.graph import Frame, Graph, Node, Product, Row, Stack, Value
+from mer_pipe.pipeline.graph import Graph
+from mer_pipe.pipeline.nodes import Frame, Node, Product, Row, Stack, Value
 from mer_pipe.recipes.recipe import SYSTEMS, AlignRecipe, MagnifyRecipe, Recipe
 from mer_pipe.stages.align import AlignCascade, AlignLandmarks, AlignNone
 from mer_pipe.stages.crop import Crop
