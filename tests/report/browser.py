@@ -55,7 +55,7 @@ class Browser:
         steps = [{"type": kind, "value": value} for value in values for kind in ("keyDown", "keyUp")]
         self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": steps}]})
 
-    def until(self, script: str, seconds: float = 5) -> Any:
+    def until(self, script: str, seconds: float = 20) -> Any:
         """Wait until a script returns something true."""
         end = time.monotonic() + seconds
         while not (found := self.run(script)):
