@@ -52,7 +52,7 @@ def main() -> None:
     for name, values in seconds.items():
         a, ratio = np.array(values) * 1e3, plain / values
         cells = (f"{np.median(v):.{d}f} ({v.min():.{d}f}-{v.max():.{d}f})" for v, d in ((a, 1), (ratio, 2)))
-        print("{:22} {:>24} {:>18} {:>9.0e}".format(name, *cells, error[name]))
+        print("{:22} {:>24} {:>18} {:>9.2e}".format(name, *cells, error[name]))
 
 
 if __name__ == "__main__":
