@@ -118,6 +118,8 @@ SECTIONS = (
         "scaling.py",
         "--quick",
         (Goal("two workers against one, a clip more: times faster", rf"a clip more: {NUMBER} \([^)]*\)$", 1.8),),
+        '"others" is how many of the cores other work used meanwhile: with two workers on two cores, a speed-up can be read '
+        "only where that is near 0.",
     ),
     Section(
         "Command line",
