@@ -33,6 +33,7 @@ import cv2
 import numpy as np
 import peer
 import torch
+from peer_networks import MagNet, ResNet
 from safetensors.torch import load_file, save_file
 
 from mer_pipe import api
@@ -97,9 +98,9 @@ def build_peers(
 
 
 @lru_cache
-def resnet() -> peer.ResNet:
+def resnet() -> ResNet:
     """The peer's network with the values that the demo's recipe has."""
-    net = peer.ResNet().eval()
+    net = ResNet().eval()
     net.load_state_dict({k: v for k, v in random_state(0).items() if not k.startswith("layer4")})
     return net
 
@@ -108,7 +109,7 @@ def resnet() -> peer.ResNet:
 def peer_magnifier(magnifier: str, network: Path) -> peer.Magnifier:
     if magnifier != "learned":
         return peer.by_dis(magnifier == "fine")
-    net = peer.MagNet().eval()
+    net = MagNet().eval()
     net.load_state_dict(load_file(network))
     return peer.by_network(net)
 
@@ -197,7 +198,7 @@ def main() -> None:
         recipes = {"mer-pipe": {}}
         if learned:
             torch.manual_seed(0)
-            save_file(peer.MagNet().state_dict(), network)
+            save_file(MagNet().state_dict(), network)
             recipes["same network"] = {"magnify.method": "learned", "magnify.weights": str(network)}
         requests = {
             name: api.make_request(

@@ -91,8 +91,9 @@ SECTIONS = (
         "--quick",
         (Goal("whole build, peer with a DIS pass for every AF: times faster", _last("whole build"), 8),),
         "What is left of ours is mostly the network of the features, which the eager peer runs almost as fast: the rows "
-        "without a stage show what each stage does to the ratio. Where ours is slower (crop, strain, write) the time "
-        "goes into the cache: every value is written with a checksum and synced, and frames are decoded once a size.",
+        "without a stage show what each stage does to the ratio. Ours is slower in three. Its crop filters where the "
+        "peer cuts at whole px, decodes each frame once a size, and keeps every face in the cache; its strain filters; "
+        "its write is a checked and synced store.",
     ),
     Section(
         "Whole build, the peer with OpenCV's preset of DIS",
@@ -109,9 +110,9 @@ SECTIONS = (
                  _last("whole build", 1), 8),
             Goal("the same, both with that network: times faster", _last("whole build"), 8),
         ),
-        "The goal was set against this peer: published scripts magnify by this network, and most of their time goes "
-        "there. mer-pipe's default replaces it by another method, so the first ratio compares two ways to the same "
-        "arrays, not two runs of one algorithm; the second compares those.",
+        "Published scripts magnify by this network, and most of the peer's time goes there. By default ours replaces "
+        "it by another method, so the first ratio compares two ways to arrays of the same shapes, not two runs of one "
+        "algorithm; the second compares those.",
     ),
     Section(
         "Scaling",
@@ -200,7 +201,7 @@ def measure(section: Section, quick: bool) -> str:
     load = f"Load average {before:.1f} before and {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores."
     text = f"## {section.title}\n\n`OMP_NUM_THREADS=1 python {command}`\n\n```text\n{printed}\n```\n\n{load}\n"
     if section.note:
-        text += f"\n{textwrap.fill(section.note, 120)}\n"
+        text += f"\n{textwrap.fill(section.note, 120, break_on_hyphens=False)}\n"
     if section.goals:
         text += "\n| goal | wanted | median | |\n|---|---|---|---|\n"
         text += "".join(goal.row(printed) + "\n" for goal in section.goals)
