@@ -12,6 +12,7 @@ import click
 
 from mer_pipe import __version__, console
 from mer_pipe.cli_datasets import complete_database, datasets
+from mer_pipe.cli_train import evaluate, train
 from mer_pipe.cli_words import pairs, print_json
 from mer_pipe.types import MerError
 
@@ -260,7 +261,8 @@ def _draw(store: str, clip: str, stage: str | None, af: str | None, compare: tup
         click.echo(inline.shown(panels, how, *inline.size()), nl=False, color=True)
 
 
-cli.add_command(datasets)
+for verb in (train, evaluate, datasets):
+    cli.add_command(verb)
 
 
 @cli.command()

@@ -10,11 +10,11 @@ import click
 from mer_pipe.types import MerError
 
 
-def pairs(values: tuple[str, ...]) -> dict[str, str]:
-    """The values of repeated --set KEY=VALUE options by key; MerError for one without "="."""
+def pairs(values: tuple[str, ...], option: str = "--set") -> dict[str, str]:
+    """The values of a repeated KEY=VALUE option by key; MerError for one without "="."""
     for value in values:
         if "=" not in value:
-            raise MerError(f"--set {value} has no value", "write --set KEY=VALUE, as --set magnify.method=eulerian")
+            raise MerError(f"{option} {value} has no value", f"write {option} KEY=VALUE")
     return {key.strip(): value for key, _, value in (v.partition("=") for v in values)}
 
 

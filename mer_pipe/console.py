@@ -122,15 +122,15 @@ class _Lines:
     def tell(self, event: Event) -> None:
         self.clock(event)
         if isinstance(event, Planned) and event.cells:
-            self.console.print(f"{sum(event.cells.values())} values to make over {_count(event.clips, 'clip')}")
+            self.console.print(f"{sum(event.cells.values())} values to make over {count(event.clips, 'clip')}")
         elif isinstance(event, Failed | Suspected | Remade):
             self.console.print(_line(event), soft_wrap=True)
         elif isinstance(event, Settled) and time.monotonic() - self.last > 10:
             self.last = time.monotonic()
             left = self.clock.left
-            about = "" if left is None else f", about {_seconds(left)} left"
+            about = "" if left is None else f", about {seconds(left)} left"
             clips = f"{self.clock.settled} of {self.clock.clips} clips"
-            self.console.print(f"{clips} after {_seconds(self.last - self.begun)}{about}")
+            self.console.print(f"{clips} after {seconds(self.last - self.begun)}{about}")
 
 
 class _Live:
@@ -181,29 +181,29 @@ class _Live:
 
     def _note(self, now: str) -> str:
         left = self.clock.left
-        return now if left is None else f"about {_seconds(left)} left · {now}"
+        return now if left is None else f"about {seconds(left)} left · {now}"
 
 
 def _line(event: Failed | Suspected | Remade) -> str:
     if isinstance(event, Failed):
-        return f"[red]failed[/] {_plain(str(event))}"
+        return f"[red]failed[/] {escaped(str(event))}"
     if isinstance(event, Suspected):
         where = f", {event.stage}" if event.stage else ""
-        return f"[yellow]worker died[/] at {_plain(event.sample + where)}; it is tried again alone at the end"
-    return f"[yellow]damaged[/] cache entry {event.key[:12]} of {_plain(event.sample)} is made again"
+        return f"[yellow]worker died[/] at {escaped(event.sample + where)}; it is tried again alone at the end"
+    return f"[yellow]damaged[/] cache entry {event.key[:12]} of {escaped(event.sample)} is made again"
 
 
-def _plain(text: str) -> str:
+def escaped(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
 
 
-def _count(number: int, thing: str) -> str:
+def count(number: int, thing: str) -> str:
     return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
-def _seconds(seconds: float) -> str:
+def seconds(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -216,35 +216,35 @@ def summary(console: Console, prepared: Prepared, built: Built) -> None:
     if not built.changed and not made:
         did = "is up to date"
     elif built.changed:
-        did = f"published: {_count(made, 'value')} made" if made else "published anew: every value was there"
+        did = f"published: {count(made, 'value')} made" if made else "published anew: every value was there"
     else:
-        did = f"is unchanged: {_count(made, 'value')} made"
+        did = f"is unchanged: {count(made, 'value')} made"
     console.print(
-        f"[bold]{_plain(str(built.store))}[/] {did}, {_count(len(built.clips), 'clip')}, {_seconds(built.seconds)}"
+        f"[bold]{escaped(str(built.store))}[/] {did}, {count(len(built.clips), 'clip')}, {seconds(built.seconds)}"
     )
     for line in _left_out(plan.excluded, built.failed):
         console.print(line)
     from mer_pipe.report.inspect import overview
 
     for warning in overview(built.store).warnings:
-        console.print(f"[yellow]look at[/]   {_plain(warning.sample)}: {_plain(warning.text)}")
+        console.print(f"[yellow]look at[/]   {escaped(warning.sample)}: {escaped(warning.text)}")
     if prepared.facts["recipe"]["features"]["weights"].startswith("random:"):
         console.print(
             "[yellow]features are from random weights[/] (features.weights is "
             f"{prepared.facts['recipe']['features']['weights']}): for trying the pipeline, not for results"
         )
-    console.print(f"look:  mer-pipe inspect {_plain(str(built.store))}")
+    console.print(f"look:  mer-pipe inspect {escaped(str(built.store))}")
 
 
 def _left_out(excluded: tuple, failed: tuple) -> Iterator[str]:
     for failure in failed:
-        yield f"[red]failed[/]    {_plain(str(failure))}"
+        yield f"[red]failed[/]    {escaped(str(failure))}"
     reasons: dict[str, list[str]] = {}
     for one in excluded:
         reasons.setdefault(one.reason, []).append(one.id)
     for reason, ids in reasons.items():
         more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
-        yield f"[yellow]excluded[/]  {_plain(', '.join(ids[:3]) + more)}: {_plain(reason)}"
+        yield f"[yellow]excluded[/]  {escaped(', '.join(ids[:3]) + more)}: {escaped(reason)}"
 
 
 def status(console: Console, prepared: Prepared, found: dict[str, Any], last_line: str) -> None:
@@ -253,7 +253,7 @@ def status(console: Console, prepared: Prepared, found: dict[str, Any], last_lin
 
     plan = prepared.plan
     for note in prepared.notes:
-        console.print(f"[dim]{_plain(note)}[/]")
+        console.print(f"[dim]{escaped(note)}[/]")
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("stage")
     table.add_column("to make", justify="right")
@@ -263,7 +263,7 @@ def status(console: Console, prepared: Prepared, found: dict[str, Any], last_lin
         table.add_row(name, str(counts["missing"]), str(counts["total"]), style=style)
     console.print(table)
     clips = f"{found['complete']} of {found['clips']} clips complete"
-    console.print(f"{clips}, {len(plan.excluded)} excluded; the store: {_plain(found['store'])}")
+    console.print(f"{clips}, {len(plan.excluded)} excluded; the store: {escaped(found['store'])}")
     for line in _left_out(plan.excluded, plan.failed):
         console.print(line)
     if last_line:
@@ -283,14 +283,14 @@ def explanation(console: Console, told: dict[str, dict[str, str]]) -> None:
         distinct = list(dict.fromkeys(clips))
         where = distinct[0] if len(distinct) == 1 else f"{len(distinct)} clips"
         values = f"{len(clips)} values" if len(clips) > 1 else "1 value"
-        console.print(f"[bold]{node}[/]  {_plain(reason)}  [dim]({values}, {_plain(where)})[/]")
+        console.print(f"[bold]{node}[/]  {escaped(reason)}  [dim]({values}, {escaped(where)})[/]")
 
 
 def databases(console: Console, options: dict[str, dict[str, Any]]) -> None:
     """The adapters and what can be set for each."""
     for name, known in options.items():
         told = ", ".join(f"{k}={v}" for k, v in known.items() if v is not None)
-        console.print(f"[bold]{name}[/]  [dim]{_plain(told)}[/]")
+        console.print(f"[bold]{name}[/]  [dim]{escaped(told)}[/]")
     console.print("set an option with --set dataset.KEY=VALUE; count clips with mer-pipe datasets show NAME --root DIR")
 
 
@@ -299,7 +299,7 @@ def listing(console: Console, name: str, found: Listing, beside: list[str]) -> N
     from rich.table import Table
 
     for note in found.notes:
-        console.print(f"[dim]{_plain(note)}[/]")
+        console.print(f"[dim]{escaped(note)}[/]")
     labels = sorted({s.label for s in found.samples})
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("subject", *(label or "(none)" for label in labels), "all"):
@@ -312,13 +312,13 @@ def listing(console: Console, name: str, found: Listing, beside: list[str]) -> N
     console.print(table)
     for sample in found.samples:
         for repair in sample.repairs:
-            console.print(f"[yellow]noted[/]  {_plain(sample.id)}: {_plain(repair)}")
+            console.print(f"[yellow]noted[/]  {escaped(sample.id)}: {escaped(repair)}")
     for one in found.excluded:
-        console.print(f"[yellow]excluded[/]  {_plain(one.id)}: {_plain(one.reason)}. {_plain(one.fix)}")
+        console.print(f"[yellow]excluded[/]  {escaped(one.id)}: {escaped(one.reason)}. {escaped(one.fix)}")
     for line in beside:
-        console.print(f"[dim]{_plain(line)}[/]")
+        console.print(f"[dim]{escaped(line)}[/]")
     subjects = len({(s.database, s.subject) for s in found.samples})
-    clips = f"{_count(len(found.samples), 'clip')} of {_count(subjects, 'subject')}"
+    clips = f"{count(len(found.samples), 'clip')} of {count(subjects, 'subject')}"
     console.print(f"{name}: {clips}, {len(found.excluded)} excluded")
 
 
@@ -327,13 +327,13 @@ def models(console: Console, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         style = {"ready": "green", "absent": "yellow"}.get(row["state"], "red")
         console.print(f"[bold]{row['name']}[/]  [{style}]{row['state']}[/]  {row['purpose']}, {row['licence']}")
-        console.print(f"  {_plain(row['path'])}\n  sha256 {row['sha256']}\n  from {row['url']}", style="dim")
+        console.print(f"  {escaped(row['path'])}\n  sha256 {row['sha256']}\n  from {row['url']}", style="dim")
 
 
 def diagnosis(console: Console, checks: list[Check]) -> None:
     """One line a check; what to do for those that fail."""
     for check in checks:
         mark = "[green]ok[/]     " if check.ok else "[red]missing[/]" if check.needed else "[yellow]without[/]"
-        console.print(f"{mark}  {check.name}  [dim]{_plain(check.told)}[/]")
+        console.print(f"{mark}  {check.name}  [dim]{escaped(check.told)}[/]")
         if not check.ok and check.fix:
-            console.print(f"         {_plain(check.fix)}")
+            console.print(f"         {escaped(check.fix)}")

@@ -63,6 +63,10 @@ class StoreError(MerError):
     """A cache entry or a published store is absent, damaged or of another format."""
 
 
+class TrainingError(MerError):
+    """A head cannot be trained or judged: too few subjects or classes, values that are not finite, another run's folder."""
+
+
 class MachineError(MerError):
     """This machine lacks a library that every clip would need: the build stops."""
 

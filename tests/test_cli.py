@@ -217,7 +217,7 @@ def test_a_bad_row_excludes_its_clip_and_says_why(mer, database, place, tmp_path
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["--set", "magnify.metod=flow"], "unknown recipe key 'magnify.metod' (did you mean method?)"),
+        (["--set", "magnify.metod=flow"], "unknown key 'magnify.metod' (did you mean method?)"),
         (["--set", "magnify.method=fase"], "magnify.method='fase' is unknown"),
         (["--set", "mrn.af=two"], "mrn.af='two' is not a list of numbers"),
         (["--set", "crop.size=223"], "223"),

@@ -33,6 +33,20 @@ def read_recipe(name: str) -> Recipe:
     if not path.exists():
         raise RecipeError(f"there is no recipe {name!r}{nearest(name, BUILT_IN)}", "name a YAML file or one of "
                           + ", ".join(BUILT_IN))  # fmt: skip
+    values = read_yaml(path)
+    base = values.pop("base", "default")
+    if base not in BUILT_IN:
+        raise RecipeError(f"base {base!r} is not a built-in recipe", f"take one of {', '.join(BUILT_IN)}")
+    return _filled(BUILT_IN[base], {"name": path.stem} | values, "")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The values of a YAML file, by name; sections as dicts.
+
+    Raises
+    ------
+    RecipeError : it cannot be read, or holds no mapping.
+    """
     import yaml
 
     try:
@@ -41,14 +55,16 @@ def read_recipe(name: str) -> Recipe:
         raise RecipeError(f"{path.name} is not readable as YAML: {error}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path.name} holds no mapping of names to values")
-    base = values.pop("base", "default")
-    if base not in BUILT_IN:
-        raise RecipeError(f"base {base!r} is not a built-in recipe", f"take one of {', '.join(BUILT_IN)}")
-    return _filled(BUILT_IN[base], {"name": path.stem} | values, "")
+    return values
 
 
-def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with some values replaced, by dotted name; text is read as the value's own type.
+Settings = typing.TypeVar("Settings")
+
+
+def with_values(recipe: Settings, values: Mapping[str, Any]) -> Settings:
+    """The recipe, or the settings of a head, with some values replaced, by dotted name or in nested sections.
+
+    Text is read as the value's own type.
 
     Raises
     ------
@@ -102,8 +118,8 @@ def _filled(section: Any, values: Mapping[str, Any], path: str) -> Any:
     for name, value in values.items():
         full = f"{path}.{name}" if path else str(name)
         if name not in known:
-            there = f"the keys of {path or 'a recipe'} are {', '.join(known)}"
-            raise RecipeError(f"unknown recipe key {full!r}{nearest(str(name), known)}", there)
+            there = f"the keys of {path or type(section).__name__.lower()} are {', '.join(known)}"
+            raise RecipeError(f"unknown key {full!r}{nearest(str(name), known)}", there)
         old = getattr(section, name)
         if is_dataclass(old):
             if not isinstance(value, Mapping):
@@ -121,7 +137,7 @@ def _filled(section: Any, values: Mapping[str, Any], path: str) -> Any:
     except RecipeError:
         raise
     except (ValueError, TypeError) as error:
-        raise RecipeError(f"{path or 'the recipe'}: {error}") from error
+        raise RecipeError(f"{path or type(section).__name__.lower()}: {error}") from error
 
 
 def _read_value(kind: Any, value: Any, name: str) -> Any:

@@ -1,0 +1,198 @@
+"""What a person sees of training: progress with an estimate, and the table of runs."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mer_pipe.console import count, escaped, seconds
+from mer_pipe.heads.events import Begun, Event, Noted, Trained
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mer_pipe.heads.evaluate import Figure, Row
+    from mer_pipe.heads.train import Planned
+
+
+@contextmanager
+def progress(console: Console, workers: int, quiet: bool = False) -> Iterator[Any]:
+    """An observer that shows a run: a bar on a terminal, a line now and then elsewhere."""
+    if console.is_terminal and not quiet:
+        with _Bar(console, workers) as shown:
+            yield shown.tell
+    else:
+        yield _Lines(console, workers).tell if not quiet else (lambda event: None)
+
+
+class _Clock:
+    """Folds done and the time left."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = max(1, workers)
+        self.total = self.done = self.right = self.clips = 0
+        self.spent = 0.0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Begun):
+            self.total, self.done = event.folds - event.kept, 0
+        elif isinstance(event, Trained):
+            self.done += 1
+            self.spent += event.seconds
+            self.right += event.right
+            self.clips += event.clips
+
+    @property
+    def note(self) -> str:
+        if not self.done:
+            return ""
+        left = (self.total - self.done) * self.spent / self.done / self.workers
+        return f"{self.right} of {count(self.clips, 'test clip')} right so far, about {seconds(left)} left"
+
+
+class _Lines:
+    """For logs and pipes: a line when a fold is done, at most every ten seconds."""
+
+    def __init__(self, console: Console, workers: int) -> None:
+        self.console, self.clock, self.last = console, _Clock(workers), time.monotonic()
+
+    def tell(self, event: Event) -> None:
+        self.clock(event)
+        if isinstance(event, Begun | Noted):
+            self.console.print(_line(event))
+        elif isinstance(event, Trained) and time.monotonic() - self.last > 10:
+            self.last = time.monotonic()
+            self.console.print(f"{self.clock.done} of {count(self.clock.total, 'fold')}: {self.clock.note}")
+
+
+class _Bar:
+    """For a terminal: one bar, the fold that was trained last, what is left."""
+
+    def __init__(self, console: Console, workers: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self.console, self.clock, self.row = console, _Clock(workers), None
+        self.bars = Progress(
+            TextColumn("folds", style="bold"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}", style="dim"),
+            console=console,
+            transient=True,
+        )
+
+    def __enter__(self) -> _Bar:
+        self.bars.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.bars.__exit__(*error)
+
+    def tell(self, event: Event) -> None:
+        self.clock(event)
+        if isinstance(event, Begun | Noted):
+            self.console.print(_line(event))
+        if isinstance(event, Begun):
+            self.row = self.bars.add_task("folds", total=self.clock.total, note="")
+        elif isinstance(event, Trained) and self.row is not None:
+            self.bars.update(self.row, advance=1, note=f"{escaped(event.fold)} · {self.clock.note}")
+
+
+def _line(event: Begun | Noted) -> str:
+    if isinstance(event, Noted):
+        return f"[dim]{escaped(event.text)}[/]"
+    kept = f", {event.kept} of them trained before" if event.kept else ""
+    return f"{count(event.folds, 'fold')} of {count(event.epochs, 'epoch')}{kept}"
+
+
+def planned(console: Console, found: Planned, last_line: str = "") -> None:
+    """What a run would train."""
+    facts = found.facts
+    people = len({clip["subject"] for clip in facts["clips"]})
+    console.print(
+        f"[bold]{facts['title']}[/] on {count(len(facts['clips']), 'clip')} of {count(people, 'subject')}, "
+        f"{len(facts['classes'])} classes ({escaped(', '.join(facts['classes']))})"
+    )
+    sizes = sorted(len(fold["test"]) for fold in facts["folds"])
+    console.print(
+        f"{facts['protocol']}: {count(len(facts['folds']), 'fold')} of {sizes[0]}..{sizes[-1]} test clips, "
+        f"{count(len(found.request.seeds), 'seed')}, on {found.request.device}"
+    )
+    if facts["left_out"]:
+        some = ", ".join(facts["left_out"][:3]) + (" ..." if len(facts["left_out"]) > 3 else "")
+        console.print(f"[yellow]left out[/]  {count(len(facts['left_out']), 'clip')} without a class: {escaped(some)}")
+    for note in found.notes:
+        console.print(f"[dim]{escaped(note)}[/]")
+    for caution in facts["cautions"]:
+        console.print(f"[yellow]mind[/]      {caution}")
+    if last_line:
+        console.print(last_line)
+
+
+def results(console: Console, rows: list[Row]) -> None:
+    """The table of runs: ours with spread and interval, the majority baseline, and what the paper prints."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    settings = list(dict.fromkeys(key for row in rows for key in row.settings))
+    for name in ("head", "database", "protocol", "N", "classes", *settings):
+        table.add_column(name, justify="right" if name in ("N", "classes") else "left")
+    for name in ("Acc", "UF1", "UAR"):
+        table.add_column(name)
+    for row in rows:
+        told = [str(_short(row.settings.get(key, ""))) for key in settings]
+        common = [row.database, row.protocol, str(row.clips), str(row.classes)]
+        table.add_row(row.head, *common, *told, *(_told(f) for f in (row.acc, row.uf1, row.uar)), style="bold")
+        baseline = [f"{value:.3f}" for value in row.majority]
+        table.add_row(
+            "[dim]  always the largest class[/]", *common[:2], *[""] * (len(settings) + 2), *baseline, style="dim"
+        )
+        if row.theirs:
+            paper = row.theirs
+            theirs = ["-" if v is None else f"{v:.3f}" for v in (paper.acc, paper.uf1, paper.uar)]
+            place = [paper.database, paper.protocol, str(paper.clips or "?"), str(paper.classes)]
+            table.add_row("  their paper prints", *place, *[""] * len(settings), *theirs, style="dim")
+    console.print(table)
+    seeds = sorted({row.seeds for row in rows})
+    told = "; ".join(", ".join(map(str, group)) for group in seeds)
+    console.print(f"[dim]mean over seeds ({told}) ± standard deviation; 95 % bootstrap interval over subjects[/]")
+    for caution in dict.fromkeys(f"{row.run}: {text}" for row in rows for text in row.cautions):
+        console.print(f"[yellow]mind[/]  {escaped(caution)}")
+
+
+def per_class(console: Console, row: Row) -> None:
+    """Recall, precision and F1 of each class, and the confusion matrix, of all seeds together."""
+    from rich.table import Table
+
+    from mer_pipe.heads.metrics import from_confusion
+
+    whole = from_confusion(sum(m.confusion for m in row.per_seed), row.per_seed[0].classes)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("class", "clips", "F1", "recall", "precision", "  said:", *whole.classes):
+        table.add_column(name, justify="left" if name == "class" else "right")
+    for i, name in enumerate(whole.classes):
+        figures = [_plain(value[i]) for value in (whole.f1, whole.recall, whole.precision)]
+        counts = [str(n) for n in whole.confusion[i]]
+        table.add_row(name, str(whole.confusion[i].sum()), *figures, "", *counts)
+    console.print(table)
+
+
+def _told(figure: Figure) -> str:
+    spread = "" if figure.spread is None else f" ± {figure.spread:.3f}"
+    return f"{figure.mean:.3f}{spread} ({figure.low:.2f}..{figure.high:.2f})"
+
+
+def _plain(value: float) -> str:
+    return "-" if value != value else f"{value:.3f}"
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, list) and value and all(isinstance(v, int | float) for v in value):
+        steps = {b - a for a, b in itertools.pairwise(value)}
+        if len(value) > 3 and steps == {1.0}:
+            return f"{value[0]:g}..{value[-1]:g}"
+        return ",".join(f"{v:g}" for v in value)
+    return "all" if value == [] else value
