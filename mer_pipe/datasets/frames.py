@@ -30,8 +30,9 @@ def load(frames: Frames, positions: Sequence[int]) -> list[np.ndarray]:
 
     Returns
     -------
-    One (height, width, 3) uint8 RGB array a position, 0..255, all of one size. Gray sources are replicated, and
-    orientation metadata (EXIF, video rotation) is applied, so that a face stands as it does in a viewer.
+    One (height, width, 3) uint8 RGB array a position, 0..255, all of one size; do not write into it, it may be read
+    only. Orientation metadata (EXIF, video rotation) is applied, so that a face stands as it does in a viewer. A gray
+    image file is held once: its three channels are one plane in memory (stride 0), which `crop` then resamples once.
 
     Raises
     ------
@@ -117,6 +118,8 @@ def _load_video(path: str, indexes: list[int]) -> list[np.ndarray]:
 def _walk(path: str, wanted: set[int]) -> Iterator[tuple[int, np.ndarray]]:
     # Always from the start: seeking is exact in some containers only, and a wrong frame looks like a right one.
     capture = _open_video(path)
+    import cv2  # not before: _open_video says how much FFmpeg logs
+
     try:
         for index in range(max(wanted) + 1):
             if not capture.grab():
@@ -128,7 +131,7 @@ def _walk(path: str, wanted: set[int]) -> Iterator[tuple[int, np.ndarray]]:
                 good, bgr = capture.retrieve()
                 if not good or bgr is None or bgr.ndim != 3 or bgr.dtype != np.uint8:
                     raise ClipError(f"frame {index} of {_short(path)} cannot be decoded", "Replace the file.")
-                yield index, np.ascontiguousarray(bgr[..., ::-1])
+                yield index, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
     finally:
         capture.release()
 
@@ -165,7 +168,11 @@ def _load_image(path: str) -> np.ndarray:
             with Image.open(path, formats=("JPEG", "PNG", "BMP", "TIFF")) as image:
                 _require_plain(image, path)
                 image.load()
-                return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+                # In place and as a view: the copies took more time than decoding.
+                ImageOps.exif_transpose(image, in_place=True)
+                if image.mode == "L":
+                    return np.broadcast_to(np.asarray(image)[..., None], (image.height, image.width, 3))
+                return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except UnidentifiedImageError:
         raise ClipError(
             f"{_short(path)} is not a readable JPEG, PNG, BMP or TIFF image", "Replace the file by a whole copy."

@@ -65,3 +65,19 @@ def resample(region, x0, y0, wx, wy, out):
             out[i, j, 0] = np.uint8(min(max(r, _ZERO), _TOP) + _HALF)
             out[i, j, 1] = np.uint8(min(max(g, _ZERO), _TOP) + _HALF)
             out[i, j, 2] = np.uint8(min(max(b, _ZERO), _TOP) + _HALF)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def resample_plane(region, x0, y0, wx, wy, out):
+    """`resample` of one channel, (h, w) float32 into (size, size) uint8: the same sums in the same order."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            x, y = np.uint32(x0[i, j]), np.uint32(y0[i, j])
+            total = _ZERO
+            for v in range(wy.shape[2]):
+                row = y + np.uint32(v)
+                line = _ZERO
+                for u in range(wx.shape[2]):
+                    line += wx[i, j, u] * region[row, x + np.uint32(u)]
+                total += wy[i, j, v] * line
+            out[i, j] = np.uint8(min(max(total, _ZERO), _TOP) + _HALF)

@@ -23,7 +23,8 @@ def crop(frames: np.ndarray | Sequence[np.ndarray], transform: np.ndarray, size:
 
     Parameters
     ----------
-    frames : n raw frames of one size, (n, H, W, 3) uint8, or a sequence of (H, W, 3) arrays.
+    frames : n raw frames of one size, (n, H, W, 3) uint8, or a sequence of (H, W, 3) arrays. A frame whose channels are
+        one plane in memory (stride 0, as gray files are loaded) is resampled once.
     transform : (2, 3) float64, raw (x, y) in px to the unit square, as the align stages return it.
     size : side of the result in px.
 
@@ -36,7 +37,7 @@ def crop(frames: np.ndarray | Sequence[np.ndarray], transform: np.ndarray, size:
     ClipError : frames of several sizes or of another kind; a transform that is not invertible, or a square that lies
         wholly outside the frame.
     """
-    from mer_pipe.stages._resample import resample, taps
+    from mer_pipe.stages._resample import resample, resample_plane, taps
 
     frames = _checked(frames)
     to_raw = _raw_from_output(transform, size)
@@ -46,9 +47,14 @@ def crop(frames: np.ndarray | Sequence[np.ndarray], transform: np.ndarray, size:
     left, top = x0.min(), y0.min()
     right, bottom = x0.max() + wx.shape[2], y0.max() + wy.shape[2]
     out = np.empty((len(frames), size, size, 3), np.uint8)
+    x0, y0 = x0 - left, y0 - top
     for frame, image in zip(frames, out, strict=True):
-        region = _bordered(frame, left, top, right, bottom).astype(np.float32)
-        resample(region, x0 - left, y0 - top, wx, wy, image)
+        if frame.strides[2] == 0:
+            plane = np.empty((size, size), np.uint8)
+            resample_plane(_bordered(frame[..., 0], left, top, right, bottom), x0, y0, wx, wy, plane)
+            image[:] = plane[..., None]
+        else:
+            resample(_bordered(frame, left, top, right, bottom), x0, y0, wx, wy, image)
     return out
 
 
@@ -111,10 +117,10 @@ def _check_overlap(to_raw: np.ndarray, size: int, shape: tuple[int, ...]) -> Non
 
 
 def _bordered(frame: np.ndarray, left: int, top: int, right: int, bottom: int) -> np.ndarray:
-    """Rows top..bottom-1 and columns left..right-1 of a frame whose border pixels go on for ever."""
+    """Rows top..bottom-1 and columns left..right-1, as float32, of a frame whose border pixels go on for ever."""
     height, width = frame.shape[:2]
-    if left >= 0 and top >= 0 and right <= width and bottom <= height:
-        return frame[top:bottom, left:right]
-    rows = np.clip(np.arange(top, bottom), 0, height - 1)
-    columns = np.clip(np.arange(left, right), 0, width - 1)
-    return frame[rows][:, columns]
+    inside = frame[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    beyond = [(max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0))]
+    if any(map(any, beyond)):
+        inside = np.pad(inside, [*beyond, (0, 0)][: frame.ndim], mode="edge")
+    return inside.astype(np.float32, order="C")

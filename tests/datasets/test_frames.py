@@ -46,6 +46,20 @@ def test_a_gray_frame_is_replicated(tmp_path):
     image = one(tmp_path / "1.png")
     assert image.shape == (24, 32, 3)
     assert (image == picture()[..., :1]).all()
+    assert image.strides[2] == 0  # one plane in memory, which crop resamples once
+
+
+def test_a_gray_jpeg_is_the_one_that_pillow_makes_rgb_of(tmp_path):
+    Image.fromarray(picture()[..., 0]).save(tmp_path / "1.jpg")
+    with Image.open(tmp_path / "1.jpg") as image:
+        assert np.array_equal(one(tmp_path / "1.jpg"), np.asarray(image.convert("RGB")))
+
+
+def test_palettes_and_bits_become_rgb(tmp_path):
+    for mode in ("P", "1"):
+        image = Image.fromarray(picture()).convert(mode)
+        image.save(tmp_path / f"{mode}.png")
+        assert np.array_equal(one(tmp_path / f"{mode}.png"), np.asarray(image.convert("RGB")))
 
 
 def test_positions_come_in_the_order_asked_and_may_repeat(tmp_path):
@@ -98,6 +112,8 @@ def test_the_orientation_tag_is_applied(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(picture()).save(tmp_path / "1.png", exif=exif)
     assert np.array_equal(one(tmp_path / "1.png"), np.rot90(picture(), -1))
+    Image.fromarray(picture()[..., 0]).save(tmp_path / "2.png", exif=exif)
+    assert np.array_equal(one(tmp_path / "2.png"), np.rot90(picture()[..., :1].repeat(3, -1), -1))
 
 
 def test_frames_of_two_sizes_in_one_clip_are_an_error(tmp_path):

@@ -121,6 +121,23 @@ def test_border_pixels_go_on_outside_the_frame():
     assert np.array_equal(found[:, :30], np.repeat(frame[10 : 10 + SIZE, :1], 30, axis=1))
 
 
+@pytest.mark.parametrize(
+    "how", [{"scale": 1.3, "angle": 0.2, "x": 30, "y": 20}, {"scale": 2.9, "angle": -0.1, "x": -25, "y": 60}]
+)
+def test_one_plane_and_three_alike_give_the_same_bytes(how):
+    plane = raw()[..., :1]
+    held_once = np.broadcast_to(plane, (*plane.shape[:2], 3))
+    thrice = plane.repeat(3, axis=2)
+    assert np.array_equal(crop([held_once], unit(SIZE, **how), SIZE), crop([thrice], unit(SIZE, **how), SIZE))
+
+
+@pytest.mark.parametrize(("x", "y"), [(-70.4, 20), (150.2, -3), (5, -60.6), (20, 130), (-80, -60)])
+def test_a_square_over_the_edge_sees_what_a_frame_with_wide_borders_would_show(x, y):
+    wide = np.pad(raw(), ((150, 150), (150, 150), (0, 0)), mode="edge")
+    inside = crop([wide], unit(SIZE, scale=1.6, x=x + 150, y=y + 150), SIZE)
+    assert np.array_equal(crop([raw()], unit(SIZE, scale=1.6, x=x, y=y), SIZE), inside)
+
+
 def test_a_frame_gives_the_same_bytes_alone_and_in_a_batch():
     rng = np.random.default_rng(3)
     frames = rng.integers(0, 256, (5, 90, 120, 3)).astype(np.uint8)
