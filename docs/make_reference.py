@@ -22,6 +22,8 @@ from PIL import Image
 import mer_pipe.stages
 from mer_pipe import api
 from mer_pipe.cli import EPILOG, cli
+from mer_pipe.heads import HEADS, head_of
+from mer_pipe.heads.head import Training
 from mer_pipe.recipes import BUILT_IN, Recipe, differences
 from mer_pipe.store.cache import Cache
 from mer_pipe.store.publish import SHARD_BYTES
@@ -34,7 +36,13 @@ NOTE = f"<!-- Written by `{COMMAND}`. Do not edit. -->\n"
 
 def pages() -> dict[str, str]:
     """Every generated page by its file name."""
-    return {"cli.md": cli_page(), "recipe.md": recipe_page(), "stages.md": stages_page(), "store.md": store_page()}
+    return {
+        "cli.md": cli_page(),
+        "recipe.md": recipe_page(),
+        "stages.md": stages_page(),
+        "store.md": store_page(),
+        "heads.md": heads_page(),
+    }
 
 
 def old_pages() -> list[str]:
@@ -289,6 +297,49 @@ def _array_row(name: str, spec: ArraySpec) -> tuple[str, ...]:
     ends = ("" if end is None else f"{end:g}" for end in (spec.low, spec.high))
     span = "..".join(ends) if spec.low is not None or spec.high is not None else "any"
     return f"`{name}`", axes, spec.dtype, spec.unit, span, spec.about
+
+
+# Heads
+
+
+def heads_page() -> str:
+    """Every head: what it reads, its settings, how it is trained."""
+    out = [
+        NOTE,
+        "# Heads\n",
+        "A head is a published system: network, loss and training over arrays of a store. Set one value with "
+        "`mer-pipe train --set NAME=VALUE`, several in a YAML file for `--settings`. What the papers leave open and why the "
+        "defaults are these: [heads](../explanation/heads.md).\n",
+        "## How every head is trained\n",
+        f"{_summary(Training)}\n",
+        _table(("name", "default", "meaning"), _head_rows(Training(), "training.")),
+    ]
+    for name in HEADS:
+        head = head_of(name)
+        how = dataclasses.asdict(head.training)
+        unlike = {f"training.{k}": v for k, v in how.items() if v != getattr(Training(), k)}
+        reads = ", ".join(f"`{need.array}`" for need in head.needs)
+        out.append(f"## {name}\n\n{_summary(type(head))}\n")
+        out.append(f"Reads {reads}: `mer-pipe build --only {head.needs[0].system}` makes them.\n")
+        out.append(f"Training: {_settings(unlike) or 'as above'}.\n")
+        rows = [row for row in _head_rows(head, "") if row[0] != "`training`"]
+        out.append(_table(("name", "default", "meaning"), rows))
+    return "\n".join(out)
+
+
+def _head_rows(settings: Any, path: str) -> list[tuple[str, str, str]]:
+    rows = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            rows.append((f"`{field.name}`", "", ""))
+            continue
+        told = next((t for kind in type(settings).__mro__ if (t := _lines(kind).get(field.name))), None)
+        if told is None:
+            raise SystemExit(f"{type(settings).__name__}.{field.name} has no line in a docstring")
+        shown = "all" if value == () else _shown(value)
+        rows.append((f"`{path}{field.name}`", f"`{shown}`", told.rstrip(".")))
+    return rows
 
 
 # Store

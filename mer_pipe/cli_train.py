@@ -174,7 +174,7 @@ def _draw(runs: list[Any], folder: Path, quiet: bool) -> None:
     for run in runs:
         drawn = {"confusion": confusion_picture(confusion(run), run.classes, _caption(run))}
         for seed in run.seeds()[:1]:
-            drawn |= view_pictures(read_views(run, seed), _caption(run))
+            drawn |= view_pictures(read_views(run, seed), _caption(run), run.axes)
         for name, image in drawn.items():
             place = folder / f"{run.path.name}-{name}.png"
             write_png(place, image)

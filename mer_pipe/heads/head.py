@@ -5,7 +5,7 @@ Imports torch: import it lazily.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -152,6 +152,10 @@ class Clips(Protocol):
 
     def batch(self, positions: Tensor) -> Batch:
         """The clips at these positions (n,) int64, in this order; a position may come more than once."""
+        ...
+
+    def batches(self, positions: Iterable[Tensor]) -> Iterator[Batch]:
+        """`batch` for each item; the next may be read while the one before is in use."""
         ...
 
 

@@ -81,6 +81,12 @@ class Run:
         """What must be said beside every figure of this run; empty for an honest one."""
         return tuple(self.facts["cautions"])
 
+    @property
+    def axes(self) -> dict[str, list[Any]]:
+        """What the places along the axes of views are called, where the store tells: classes, AFs, frames."""
+        own = self.facts["settings"].get("af")
+        return {**self.facts["axes"], "class": list(self.classes), **({"af": sorted(own)} if own else {})}
+
     def place(self, seed: int, number: int, ending: str) -> Path:
         """Where something of fold `number` lies: `ending` is "json", "csv", "safetensors" or "npz"."""
         return self.path / f"seed-{seed}" / f"{stem(number, self.facts['folds'][number]['name'])}.{ending}"

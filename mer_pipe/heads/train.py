@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -110,6 +110,7 @@ def plan(request: Request) -> Planned:
         "shuffled_labels": request.shuffle_labels,
         "store": {name: known[name] for name in ("contents", "database")} | {"recipe": known["recipe"].get("name", "")},
         "classes": table.inputs.classes,
+        "axes": {dim: values for array in table.inputs.coordinates.values() for dim, values in array.items()},
         "cautions": cautions,
         "clips": [
             {"sample": s, "subject": p, "database": d, "label": table.inputs.classes[k]}
@@ -307,6 +308,10 @@ class _Shuffled:
         return len(self.clips)
 
     def batch(self, positions: torch.Tensor) -> Batch:
-        batch = self.clips.batch(positions)
-        at = batch.positions
-        return replace(batch, labels=self.labels[at], units=self.units[at])
+        return self._relabelled(self.clips.batch(positions))
+
+    def batches(self, positions: Iterable[torch.Tensor]) -> Iterator[Batch]:
+        return map(self._relabelled, self.clips.batches(positions))
+
+    def _relabelled(self, batch: Batch) -> Batch:
+        return replace(batch, labels=self.labels[batch.positions], units=self.units[batch.positions])

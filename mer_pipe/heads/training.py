@@ -99,9 +99,9 @@ def predict(head: Head, network: nn.Module, clips: Clips, seed: int, name: str) 
     network.eval()
     seed_all(seed, name, "predict")
     parts = []
-    for positions in torch.arange(len(clips)).split(head.training.batch):
+    for batch in clips.batches(torch.arange(len(clips)).split(head.training.batch)):
         with torch.no_grad(), _precision(head.training, clips.labels.device):
-            parts.append(head.probabilities(network, clips.batch(positions)).float().cpu())
+            parts.append(head.probabilities(network, batch).float().cpu())
     found = torch.cat(parts).numpy()
     if not np.isfinite(found).all():
         raise TrainingError(f"fold {name}: the trained network gives values that are not finite", _LESS)
@@ -113,8 +113,8 @@ def views(head: Head, network: nn.Module, clips: Clips, seed: int, name: str) ->
     network.eval()
     seed_all(seed, name, "views")
     parts: dict[str, list[np.ndarray]] = {}
-    for positions in torch.arange(len(clips)).split(head.training.batch):
-        for key, value in head.views(network, clips.batch(positions)).items():
+    for batch in clips.batches(torch.arange(len(clips)).split(head.training.batch)):
+        for key, value in head.views(network, batch).items():
             parts.setdefault(key, []).append(np.asarray(value, np.float32))
     return {key: np.concatenate(value) for key, value in parts.items()}
 
@@ -134,8 +134,7 @@ def _epoch(
     """One pass over the clips in a random order; the mean loss."""
     network.train()
     total = torch.zeros((), device=device)
-    for positions in batches(len(clips), head.training.batch):
-        batch = clips.batch(positions)
+    for batch in clips.batches(batches(len(clips), head.training.batch)):
         with _precision(head.training, device):
             loss = head.loss(network, batch, clips)
         optimizer.zero_grad(set_to_none=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -56,31 +55,68 @@ def confusion_picture(counts: np.ndarray, classes: Sequence[str], title: str) ->
     return np.asarray(sheet).copy()
 
 
-def view_pictures(views: Mapping[str, np.ndarray], title: str) -> dict[str, np.ndarray]:
+def view_pictures(
+    views: Mapping[str, np.ndarray], title: str, axes: Mapping[str, Sequence[float | str]]
+) -> dict[str, np.ndarray]:
     """What a head shows, averaged over its test clips, as pictures by name.
 
     Parameters
     ----------
-    views : (clips, ...) by "name[axes]"; the last two axes are drawn, what is before them makes panels. An axis alone is
-        drawn as one row.
+    views : (clips, ...) by "name[axes]"; of several axes the last two are drawn and those before make panels, one alone
+        becomes bars.
+    title : above; a newline begins a new line.
+    axes : what the places along an axis are called, by its name; where there is nothing, or another number of places,
+        they are counted from 1.
     """
     drawn = {}
     for key, values in views.items():
-        name, axes = re.fullmatch(r"([^\[]+)\[(.*)\]", key).groups()  # type: ignore[union-attr]
-        axes = axes.split(",")
+        name, _, rest = key.partition("[")
+        dims = rest.rstrip("]").split(",")
         mean = values.mean(0, dtype=np.float64)
+        called = {dim: _called(dim, size, axes) for dim, size in zip(dims, mean.shape, strict=True)}
+        about = f"{title}\n{name}: mean over {len(values)} test clips"
         if mean.ndim == 1:
-            mean, axes = mean[None], ["", *axes]
+            drawn[name] = _bars(mean, called[dims[0]], f"{about}, by {dims[0]}")
+            continue
         panels = mean.reshape(-1, *mean.shape[-2:])
-        leading = list(np.ndindex(*mean.shape[:-2]))
-        captions = [", ".join(f"{axis} {i + 1}" for axis, i in zip(axes, at, strict=False)) or " " for at in leading]
-        top = float(panels.max())
-        note = f"mean over {len(values)} test clips; rows: {axes[-2] or name}, columns: {axes[-1]}; light yellow is {top:.3g}"
-        pictures = [heat_picture(panel, top or 1.0) for panel in panels]
-        drawn[name] = strip(
-            pictures, captions, f"{title}\n{name}: {note}", columns=mean.shape[-3] if mean.ndim > 2 else None
-        )
+        captions = [
+            ", ".join(f"{dim} {called[dim][i]}" for dim, i in zip(dims, at, strict=False)) or " "
+            for at in np.ndindex(*mean.shape[:-2])
+        ]
+        top = float(panels.max()) or 1.0
+        note = f"{about}; rows: {dims[-2]}, columns: {dims[-1]}; light yellow is {top:.3g}"
+        pictures = [heat_picture(panel, top) for panel in panels]
+        drawn[name] = strip(pictures, captions, note, columns=mean.shape[-3] if mean.ndim > 2 else None)
     return drawn
+
+
+def _called(dim: str, size: int, axes: Mapping[str, Sequence[float | str]]) -> list[str]:
+    known = axes.get(dim, ())
+    if len(known) != size:
+        return [str(i + 1) for i in range(size)]
+    return [value if isinstance(value, str) else f"{value:g}" for value in known]
+
+
+def _bars(values: np.ndarray, names: Sequence[str], title: str) -> np.ndarray:
+    from PIL import Image, ImageDraw, ImageFont
+
+    font, small = ImageFont.load_default(17), ImageFont.load_default(14)
+    step = max(58, round(max(small.getlength(name) for name in names)) + 12)
+    wide = max(480, 40 + step * len(values))
+    head = wrapped(title, font, wide - 40)
+    top = 24 + 24 * len(head) + 30
+    high = 180
+    sheet = Image.new("RGB", (wide, top + high + 44), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for number, line in enumerate(head):
+        draw.text((20, 16 + 24 * number), line, SOFT if number else INK, font)
+    most = max(float(values.max()), 1e-12)
+    for i, (value, name) in enumerate(zip(values, names, strict=True)):
+        left, tall = 20 + step * i, round(high * max(float(value), 0) / most)
+        draw.rectangle((left + 4, top + high - tall, left + step - 5, top + high), fill=(121, 7, 84))
+        draw.text((left + step / 2, top + high - tall - 6), f"{value:.3g}", INK, small, anchor="ms")
+        draw.text((left + step / 2, top + high + 10), name, INK, small, anchor="mt")
+    return np.asarray(sheet).copy()
 
 
 def _fits(name: str, font: FreeTypeFont, width: float) -> str:
