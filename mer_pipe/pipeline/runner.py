@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started
-from mer_pipe.pipeline.graph import Graph, calls
-from mer_pipe.pipeline.nodes import Cell, CellSource, FrameSource, Node, Product, StackSource
+from mer_pipe.pipeline.graph import Graph
+from mer_pipe.pipeline.nodes import Cell, CellSource, FrameSource, Node, Product, Source, StackSource
+from mer_pipe.pipeline.order import in_order
 from mer_pipe.store.cache import Cache, DamagedEntry
 from mer_pipe.types import ArraySpec, ClipError, Frames, MachineError, MerError, ModelError, Sample, StoreError
 
@@ -74,7 +75,7 @@ class _Work:
     def __init__(self, graph: Graph, cache: Cache, load: Loader, tell: Observer) -> None:
         self.graph = graph
         self.cache = cache
-        self.load = load
+        self.frames = _Frames(graph.sample.frames, load)
         self.tell = tell
         self.at = ""
         self.made: Counter[str] = Counter()
@@ -83,17 +84,13 @@ class _Work:
         return Failed(self.graph.sample.id, self.at, reason, fix, self.made)
 
     def make_missing(self) -> None:
-        by_node: dict[str, list[Cell]] = {}
-        for cell in self.graph.needed(self.cache.has).values():
-            by_node.setdefault(cell.node.name, []).append(cell)
-        for name in self.graph.nodes:  # dependency order
-            for call in calls(by_node.get(name, ())):
-                self.at = name
-                self.tell(Started(self.graph.sample.id, name, len(call)))
-                start = time.perf_counter()
-                self.make(call)
-                self.made[name] += len(call)
-                self.tell(Made(self.graph.sample.id, name, len(call), time.perf_counter() - start))
+        for call in in_order(self.graph.nodes, self.graph.needed(self.cache.has).values()):
+            name = self.at = call[0].node.name
+            self.tell(Started(self.graph.sample.id, name, len(call)))
+            start = time.perf_counter()
+            self.make(call)
+            self.made[name] += len(call)
+            self.tell(Made(self.graph.sample.id, name, len(call), time.perf_counter() - start))
 
     def make(self, call: list[Cell]) -> None:
         stage = call[0].node.stage
@@ -133,21 +130,42 @@ class _Work:
                 raise ClipError(f"row {source.row} of {source.output} is asked for, which has {len(array)}")
             return array[source.row]
 
+        decoded = self.frames.read([s.position for cell in call for s in cell.sources.values() if _is_frame(s)])
         inputs: dict[str, Any] = {}
         for name, first in call[0].sources.items():
             if name in stage.stacks:
                 each = [cell.sources[name] for cell in call]
-                if isinstance(first, FrameSource):
-                    inputs[name] = self.load(self.graph.sample.frames, [s.position for s in each])
-                else:
-                    inputs[name] = np.stack([read(source) for source in each])
-            elif isinstance(first, FrameSource):
-                inputs[name] = self.load(self.graph.sample.frames, [first.position])[0]
+                stack = [decoded[source.position] if _is_frame(first) else read(source) for source in each]
+                inputs[name] = stack if _is_frame(first) else np.stack(stack)
+            elif _is_frame(first):
+                inputs[name] = decoded[first.position]
             elif isinstance(first, StackSource):
                 inputs[name] = np.stack([read(source) for source in first.items])
             else:
                 inputs[name] = read(first)
         return inputs
+
+
+class _Frames:
+    """The raw frames of one clip. What a call reads is held until the next call, which may read it too."""
+
+    def __init__(self, frames: Frames, load: Loader) -> None:
+        self.frames = frames
+        self.load = load
+        self.held: dict[int, np.ndarray] = {}
+
+    def read(self, positions: Sequence[int]) -> dict[int, np.ndarray]:
+        """The frames at `positions`, by position. All others are let go, first."""
+        self.held = {p: self.held[p] for p in positions if p in self.held}
+        absent = sorted(set(positions) - set(self.held))
+        self.held.update(zip(absent, self.load(self.frames, absent) if absent else (), strict=True))
+        if len({image.shape for image in self.held.values()}) > 1:
+            self.load(self.frames, positions)  # raises, and names the file
+        return self.held
+
+
+def _is_frame(source: Source) -> bool:
+    return type(source) is FrameSource
 
 
 def _checked(array: np.ndarray, name: str, spec: ArraySpec) -> np.ndarray:
