@@ -207,12 +207,12 @@ LAYOUT = layout_of(
 U64 = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 60), st.sampled_from([10, 20, 30, 2**64 - 1, 2**63 + 10]))
 
 
+NEAR = st.integers(0, 90)
+ENTRY = st.one_of(*[st.tuples(NEAR, st.just(10))] * 4, st.tuples(U64, st.just(10)), st.tuples(NEAR, U64))
+
+
 @settings(max_examples=600, deadline=None)
-@given(
-    entries=st.lists(st.tuples(U64, st.one_of(st.just(10), U64)), min_size=4, max_size=4),
-    samples=st.integers(1, 4),
-    end=st.integers(-30, 60),
-)
+@given(entries=st.lists(ENTRY, min_size=4, max_size=4), samples=st.integers(1, 4), end=st.integers(-30, 100))
 def test_no_index_leads_out_of_the_file(entries, samples, end):
     """Any numbers with a right checksum: what is accepted lies inside, and no byte belongs to two samples."""
     try:
@@ -260,9 +260,8 @@ def test_a_changed_index_of_a_file_gives_an_error_or_what_zarr_reads(made, row, 
         path.write_bytes(data[: -layout.index_bytes] + sealed_index(index))
         found = open_array(made, name).read(range(CLIPS))
         assert found.tobytes() == whole(made, name).tobytes()
-    except StoreError as error:
-        assert "is damaged" in error.message
-        assert index[row, column] != np.frombuffer(data[-layout.index_bytes : -4], "<u8").reshape(-1, 2)[row, column]
+    except StoreError:
+        assert data[-layout.index_bytes : -4] != index.tobytes()
     finally:
         path.write_bytes(data)
 
