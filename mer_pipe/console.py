@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 
 
 def terminal(stderr: bool = False) -> Console:
-    """A rich console on one of the standard streams; lines are not folded when it is a pipe or a file."""
+    """A rich console on one of the standard streams; neither lines nor tables are folded when it is a pipe or a file."""
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, soft_wrap=not stream.isatty())
+    shown = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if shown or "COLUMNS" in os.environ else 160
+    return Console(stderr=stderr, highlight=False, soft_wrap=not shown, width=width)
 
 
 class Clock:

@@ -133,32 +133,29 @@ def planned(console: Console, found: Planned, last_line: str = "") -> None:
 
 
 def results(console: Console, rows: list[Row]) -> None:
-    """The table of runs: ours with spread and interval, the majority baseline, and what the paper prints."""
+    """The table of runs: ours with spread and interval, the largest class alone, and what the paper prints."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     settings = list(dict.fromkeys(key for row in rows for key in row.settings))
-    for name in ("head", "database", "protocol", "N", "classes", *settings):
-        table.add_column(name, justify="right" if name in ("N", "classes") else "left")
-    for name in ("Acc", "UF1", "UAR"):
-        table.add_column(name)
+    for name in ("head", "on", *settings, "Acc", "UF1", "UAR"):
+        table.add_column(name, no_wrap=name not in settings)
+    blank = [""] * len(settings)
     for row in rows:
         told = [str(_short(row.settings.get(key, ""))) for key in settings]
-        common = [row.database, row.protocol, str(row.clips), str(row.classes)]
-        table.add_row(row.head, *common, *told, *(_told(f) for f in (row.acc, row.uf1, row.uar)), style="bold")
-        baseline = [f"{value:.3f}" for value in row.majority]
-        table.add_row(
-            "[dim]  always the largest class[/]", *common[:2], *[""] * (len(settings) + 2), *baseline, style="dim"
-        )
+        figures = (row.acc, row.uf1, row.uar)
+        table.add_row(row.head, f"{row.database}, {row.protocol}", *told, *map(_told, figures), style="bold")
+        spans = (f"{f.low:.2f}..{f.high:.2f}" for f in figures)
+        table.add_row("  interval", count(row.clips, "clip"), *blank, *spans, style="dim")
+        largest = (f"{value:.3f}" for value in row.majority)
+        table.add_row("  largest class", f"{row.classes} classes", *blank, *largest, style="dim")
         if row.theirs:
-            paper = row.theirs
-            theirs = ["-" if v is None else f"{v:.3f}" for v in (paper.acc, paper.uf1, paper.uar)]
-            place = [paper.database, paper.protocol, str(paper.clips or "?"), str(paper.classes)]
-            table.add_row("  their paper prints", *place, *[""] * len(settings), *theirs, style="dim")
+            theirs = ["-" if v is None else f"{v:.3f}" for v in (row.theirs.acc, row.theirs.uf1, row.theirs.uar)]
+            clips = count(row.theirs.clips, "clip") if row.theirs.clips else "clips not told"
+            table.add_row("  their paper", clips, *blank, *theirs, style="dim")
     console.print(table)
-    seeds = sorted({row.seeds for row in rows})
-    told = "; ".join(", ".join(map(str, group)) for group in seeds)
-    console.print(f"[dim]mean over seeds ({told}) ± standard deviation; 95 % bootstrap interval over subjects[/]")
+    seeds = "; ".join(", ".join(map(str, group)) for group in sorted({row.seeds for row in rows}))
+    console.print(f"[dim]mean over seeds ({seeds}) ± standard deviation; interval: 95 %, bootstrap over subjects[/]")
     for caution in dict.fromkeys(f"{row.run}: {text}" for row in rows for text in row.cautions):
         console.print(f"[yellow]mind[/]  {escaped(caution)}")
 
@@ -172,7 +169,7 @@ def per_class(console: Console, row: Row) -> None:
     whole = from_confusion(sum(m.confusion for m in row.per_seed), row.per_seed[0].classes)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("class", "clips", "F1", "recall", "precision", "  said:", *whole.classes):
-        table.add_column(name, justify="left" if name == "class" else "right")
+        table.add_column(name, justify="left" if name == "class" else "right", no_wrap=True)
     for i, name in enumerate(whole.classes):
         figures = [_plain(value[i]) for value in (whole.f1, whole.recall, whole.precision)]
         counts = [str(n) for n in whole.confusion[i]]
@@ -181,8 +178,7 @@ def per_class(console: Console, row: Row) -> None:
 
 
 def _told(figure: Figure) -> str:
-    spread = "" if figure.spread is None else f" ± {figure.spread:.3f}"
-    return f"{figure.mean:.3f}{spread} ({figure.low:.2f}..{figure.high:.2f})"
+    return f"{figure.mean:.3f}" + ("" if figure.spread is None else f" ± {figure.spread:.3f}")
 
 
 def _plain(value: float) -> str:
