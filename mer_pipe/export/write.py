@@ -13,7 +13,7 @@ import mer_pipe
 from mer_pipe.export.arrays import CLIPS, write_numpy, write_shards
 from mer_pipe.export.encode import document, table
 from mer_pipe.export.imagefolder import SPLIT, write_imagefolder
-from mer_pipe.export.pictures import HTNET_TABLE, places, write_pictures
+from mer_pipe.export.pictures import FLAT, HTNET_TABLE, STSTNET, places, write_pictures
 from mer_pipe.export.plan import Plan, Tick
 from mer_pipe.export.settings import ExportError
 from mer_pipe.store.durable import cannot_write, sync_folder, temporary_name
@@ -137,7 +137,7 @@ def _files(plan: Plan) -> str:
     if settings.format == "huggingface":
         beside = f", arrays of {_size(plan)}" if plan.arrays else ""
         return f"{len(plan.entries)} pictures in {SPLIT}, {how}{beside}"
-    folder = places(plan, plan.entries[0])[0].split(f"/{plan.folds[0]}/")[0]
+    folder = {"loso": STSTNET, "flat": FLAT, "htnet": "datasets"}[plan.layout]
     count = sum(len(places(plan, entry)) for entry in plan.entries)
     table_too = f", faces and {HTNET_TABLE}" if plan.layout == "htnet" else ""
     return f"{count} pictures in {folder}, {how}{table_too}"
