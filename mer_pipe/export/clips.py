@@ -127,7 +127,7 @@ class Source:
         StoreError : its bytes are damaged.
         """
         try:
-            return np.ascontiguousarray(self._held[name][clip.row])
+            return np.asarray(self._held[name][clip.row], order="C")
         except (ValueError, RuntimeError, OSError) as error:
             raise StoreError(
                 f"{name} of {clip.id} cannot be read: {error}", f"see mer-pipe verify {self.path}"

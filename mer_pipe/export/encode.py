@@ -8,7 +8,7 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def _stored(data: bytes) -> bytes:
 def npy(array: np.ndarray) -> bytes:
     """An array as a .npy file."""
     buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+    np.lib.format.write_array(buffer, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -53,10 +53,10 @@ def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> bytes:
-    """Rows as CSV in UTF-8, with a header; the columns of the first row unless others are named."""
+def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows of the same columns as CSV in UTF-8, with a header."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(columns) or list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()

@@ -65,7 +65,7 @@ def to_levels(field: np.ndarray, scaling: Scaling) -> Levels:
     exact = np.divide(field - offset, step, out=np.zeros_like(field), where=step > 0)
     rounded = np.rint(exact)
     levels = np.clip(rounded, least, 255)
-    away, outside = np.abs(offset + step * levels - field), levels != rounded
+    away, outside = np.abs(from_levels(levels, offset, step) - field), levels != rounded
     error, beyond = (np.where(mask, away, 0).max(axis=(0, 1)) for mask in (~outside, outside))
     return Levels(levels.astype(np.uint8), offset, step, error, outside.sum(axis=(0, 1)), beyond)
 

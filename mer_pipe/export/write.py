@@ -44,7 +44,7 @@ def write(plan: Plan, out: str | Path, tick: Tick = lambda done, total: None) ->
     ExportError : `out` is not an empty folder, or cannot be written.
     StoreError : an array is damaged.
     """
-    out = Path(os.path.abspath(out))
+    out = Path(os.path.realpath(out))
     check_place(plan, out)
     sweep(out)
     work = out.parent / temporary_name(out.name)

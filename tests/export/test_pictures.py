@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -76,6 +78,18 @@ def test_the_sidecar_tells_what_8_bits_cost(store, exported):
     np.testing.assert_allclose([bits[name]["largest_error"] for name in ("u", "v", "strain")], worst, rtol=1e-6)
     assert [bits[name]["unit"] for name in bits] == ["px", "px", "px/px"]
     assert all(bits[name]["clipped"] == 0 for name in bits)
+
+
+def test_the_docs_tell_how_to_read_px_back(store, exported, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs/how-to/export.md").read_text(encoding="utf-8")
+    code = re.search(r"^```python\n(.*?)^```", page, re.S | re.M).group(1)
+    out, _ = exported("pictures", out="flat", layout="flat", scaling=read_scaling("fixed:4,0.1"))
+    monkeypatch.chdir(out.parent)
+    names: dict = {}
+    exec(code, names)
+    want = blocks(reading.motion_of(store)[names["row"]["sample"]])
+    np.testing.assert_allclose(names["motion"][..., :2], want[..., :2], atol=4 / 127 / 2 * 1.001)
+    np.testing.assert_allclose(names["motion"][..., 2], want[..., 2], atol=0.1 / 255 / 2 * 1.001)
 
 
 def test_clipped_motion_is_counted(exported):

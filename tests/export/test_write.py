@@ -63,6 +63,13 @@ def test_nothing_is_overwritten(exported, store, tmp_path):
     assert reading.tree(tmp_path / "empty") == before
 
 
+def test_a_link_to_an_empty_folder_is_followed(store, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    write(prepare(store, Settings("pictures", layout="flat")), tmp_path / "out")
+    assert sorted(os.listdir(tmp_path / "disk")) == ["export.json", "labels.csv", "pictures"]
+
+
 def test_a_folder_that_fills_meanwhile_is_kept(store, tmp_path):
     plan = prepare(store, Settings("pictures", layout="flat"))
 
