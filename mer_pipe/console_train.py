@@ -35,11 +35,13 @@ class _Clock:
         self.workers = max(1, workers)
         self.total = self.done = self.right = self.clips = 0
         self.spent = 0.0
+        self.feed = ""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Begun):
             self.total, self.done = event.folds - event.kept, 0
         elif isinstance(event, Trained):
+            self.feed = self.feed or event.feed
             self.done += 1
             self.spent += event.seconds
             self.right += event.right
@@ -60,10 +62,13 @@ class _Lines:
         self.console, self.clock, self.last = console, _Clock(workers), time.monotonic()
 
     def tell(self, event: Event) -> None:
+        known = self.clock.feed
         self.clock(event)
         if isinstance(event, Begun | Noted):
             self.console.print(_line(event))
-        elif isinstance(event, Trained) and time.monotonic() - self.last > 10:
+        if self.clock.feed != known:
+            self.console.print(f"[dim]clips come {escaped(self.clock.feed)}[/]")
+        if isinstance(event, Trained) and time.monotonic() - self.last > 10:
             self.last = time.monotonic()
             self.console.print(f"{self.clock.done} of {count(self.clock.total, 'fold')}: {self.clock.note}")
 
@@ -92,9 +97,12 @@ class _Bar:
         self.bars.__exit__(*error)
 
     def tell(self, event: Event) -> None:
+        known = self.clock.feed
         self.clock(event)
         if isinstance(event, Begun | Noted):
             self.console.print(_line(event))
+        if self.clock.feed != known:
+            self.console.print(f"[dim]clips come {escaped(self.clock.feed)}[/]")
         if isinstance(event, Begun):
             self.row = self.bars.add_task("folds", total=self.clock.total, note="")
         elif isinstance(event, Trained) and self.row is not None:

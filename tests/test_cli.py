@@ -24,26 +24,6 @@ SMALL = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def mer(capfd, monkeypatch):
-    """Run the command in this process: mer("build", ...) -> (exit code, stdout, stderr)."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mer-pipe", *map(str, args)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
     """A demo of two faces with two short clips each."""

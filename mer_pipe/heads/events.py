@@ -38,6 +38,7 @@ class Trained(Event):
     right : how many of them are predicted rightly.
     epoch : the epoch whose network predicted them, from 1; 0 for a head without epochs.
     seconds : it took.
+    feed : how its clips came to the device, and why so.
     """
 
     fold: str
@@ -46,6 +47,7 @@ class Trained(Event):
     right: int
     epoch: int
     seconds: float
+    feed: str
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mer_pipe.heads.events import Begun, Noted, Observer, Trained
 from mer_pipe.heads.protocols import Fold, inner_split, make_folds
 from mer_pipe.heads.runs import Predictions, Run, create
-from mer_pipe.types import MachineError, MerError
+from mer_pipe.types import MachineError, MerError, RecipeError
 
 if TYPE_CHECKING:
     import torch
@@ -83,10 +83,13 @@ def plan(request: Request) -> Planned:
     MerError : the store lacks an array or is damaged; a setting, the protocol or the device cannot be used.
     """
     import mer_pipe
+    from mer_pipe.heads.feeding import BACKENDS
     from mer_pipe.heads.table import read_table
     from mer_pipe.store.open import read_facts
 
     head = request.head
+    if request.backend not in BACKENDS:
+        raise RecipeError(f"there is no backend {request.backend!r}", f"take one of {', '.join(BACKENDS)}")
     table = read_table(request.store, head.needs)
     known = read_facts(request.store)
     folds = make_folds(request.protocol, table.subjects, table.databases, table.labels, request.folds)
@@ -145,10 +148,10 @@ def train(planned: Planned, tell: Observer = lambda event: None) -> Run:
         else:
             failed.append(done)
     if failed:
+        first, finished = failed[0], len(todo) - len(failed)
         more = f" (and {len(failed) - 1} folds more)" if len(failed) > 1 else ""
-        first = failed[0]
-        kept = f"{len(todo) - len(failed)} folds were finished and are kept"
-        raise type(first)(first.message + more, f"{first.fix}; {kept}" if first.fix else kept)
+        kept = f"{finished} folds were finished and are kept" if finished else ""
+        raise type(first)(first.message + more, "; ".join(filter(None, (first.fix, kept))))
     return run
 
 
@@ -250,7 +253,8 @@ def _train_fold(task: _Task) -> Trained:
         save_network(run, task.seed, task.number, fitted.network, found)
     run.save(task.number, found, fitted.curve)
     right = sum(a == b for a, b in zip(found.truth, found.predicted, strict=True))
-    return Trained(fold.name, task.seed, len(found.samples), right, found.epoch, time.perf_counter() - begun)
+    feed = f"{source.feed.backend}: {source.feed.why}"
+    return Trained(fold.name, task.seed, len(found.samples), right, found.epoch, time.perf_counter() - begun, feed)
 
 
 def _facts(out: Path) -> dict[str, Any]:
