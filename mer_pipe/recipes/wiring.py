@@ -147,6 +147,7 @@ def _products(r: Recipe, s: Sample, align: Stage) -> list[Product]:
         array("flow_offset", "flow", ("ruan",), dtype="float16", about=f"flow from offset to {r.ruan.target}"),
         array("strain", "strain", ("ruan",), dtype="float16"),
         array("dynamic", "image", ("msmmt",), about="rank-pooled dynamic image of the magnified clip"),
+        array("dynamic", "gap", ("msmmt",)),
         array("motion", "motion", ("msmmt",), dtype="float16", about="u, v and strain of the magnified clip"),
     ]
     return [product for product in every if set(product.systems) & set(r.systems)]

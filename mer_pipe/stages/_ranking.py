@@ -61,26 +61,35 @@ def svr(gram: np.ndarray, cost: float, epsilon: float) -> tuple[np.ndarray, floa
         step = target - b
         if not step.any():
             break
-        b = b + _descent(b @ kernel @ step, step @ kernel @ step, residual, kernel @ step, cost, epsilon) * step
+        part = _descent(b @ kernel @ step, step @ kernel @ step, residual, kernel @ step, cost, epsilon)
+        if not part:
+            break
+        b = b + part * step
     return mean.T @ (scale * best), max(0.0, least)
 
 
 def _descent(
     slope: float, curvature: float, residual: np.ndarray, change: np.ndarray, cost: float, epsilon: float
 ) -> float:
-    """Where the SVR value is least along a step, in (0, 1]: the root of its increasing derivative, by bisection."""
+    """Where the SVR value is least along a step, in 0..1: the root of its increasing, piecewise linear derivative."""
 
     def derivative(at: float) -> float:
         r = residual - at * change
         return slope + at * curvature - 2 * cost * (np.sign(r) * np.maximum(0, np.abs(r) - epsilon)) @ change
 
-    low, high = 0.0, 1.0
-    if derivative(high) <= 0:
-        return high
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if derivative(middle) < 0 else (low, middle)
-    return high
+    if derivative(1.0) <= 0:
+        return 1.0
+    moving = change != 0
+    bends = np.concatenate([(residual - epsilon)[moving], (residual + epsilon)[moving]]) / np.tile(change[moving], 2)
+    bends = np.concatenate([[0.0], np.sort(bends[(bends > 0) & (bends < 1)]), [1.0]])
+    low, high = 0, len(bends) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if derivative(bends[middle]) < 0 else (low, middle)
+    below, above = derivative(bends[low]), derivative(bends[high])
+    if below >= 0:  # downhill no more, within rounding
+        return float(bends[low])
+    return float(bends[low] + (bends[high] - bends[low]) * below / (below - above))
 
 
 def ranksvm(gram: np.ndarray, cost: float) -> tuple[np.ndarray, float]:
@@ -99,9 +108,12 @@ def ranksvm(gram: np.ndarray, cost: float) -> tuple[np.ndarray, float]:
     -------
     coefficients of the frames, (T,) float64, which add up to 0; duality gap (the primal value is at most C).
     """
+    from scipy.linalg.lapack import dpotrf, dpotrs
+
+    from mer_pipe.stages import _pairs
+
     frames = len(gram)
     mean = running_means(frames)
-    first, last = np.triu_indices(frames, 1)
     cap = cost * 2 / (frames * (frames - 1))
     # Pairs see differences only, so that the kernel may be centred; its root keeps the T x T system symmetric.
     centre = np.eye(frames) - 1 / frames
@@ -110,60 +122,35 @@ def ranksvm(gram: np.ndarray, cost: float) -> tuple[np.ndarray, float]:
     root = basis * np.sqrt(np.maximum(spectrum, 0))
     kernel = root @ root.T
 
-    def ends(pairs: np.ndarray) -> np.ndarray:
-        return np.bincount(last, pairs, frames) - np.bincount(first, pairs, frames)
+    def move(graph: np.ndarray, factor: np.ndarray, f: np.ndarray, for_low: np.ndarray, for_high: np.ndarray) -> tuple:
+        right, at_frames = _pairs.right_side(a, cap, graph, f, for_low, for_high)
+        shift = root @ dpotrs(factor, root.T @ at_frames)[0]
+        return _pairs.step(a, low, high, cap, graph, right, shift, for_low, for_high)
 
-    def margins(b: np.ndarray) -> np.ndarray:
-        f = kernel @ b
-        return f[last] - f[first]
-
-    pairs = len(first)
-    a = np.full(pairs, cap / 2)
+    none = np.zeros(frames * (frames - 1) // 2)
+    a = np.full(len(none), cap / 2)
     # Reduced gradient BKB'a - 1 = low - high, with low, high > 0 the multipliers of a >= 0 and a <= c.
-    slope = margins(ends(a)) - 1
+    slope = -_pairs.right_side(a, cap, centre, kernel @ _pairs.ends(a, frames), none, none)[0]
     low = np.maximum(slope, 0) + 1.0
     high = low - slope
-    best, least = ends(a), np.inf
+    best, least = np.zeros(frames), np.inf
     for _ in range(100):
-        b = ends(a)
-        f = margins(b)
-        energy = 0.5 * b @ kernel @ b
-        gap = float(2 * energy + cap * np.maximum(0, 1 - f).sum() - a.sum())
+        b = _pairs.ends(a, frames)
+        f = kernel @ b
+        hinge, total, mu = _pairs.measure(a, low, high, cap, f)
+        gap = float(b @ f + cap * hinge - total)
         if gap < least:
             best, least = b, gap
         if gap <= 1e-11 * cost:
             break
-        room = cap - a
-        diagonal = low / a + high / room
-        inverse = 1 / diagonal
-        laplacian = np.zeros((frames, frames))
-        laplacian[first, last] = laplacian[last, first] = -inverse
-        np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
-        system = np.linalg.cholesky(np.eye(frames) + root.T @ laplacian @ root)
-
-        def direction(for_low: np.ndarray, for_high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            # low a = for_low and high (c - a) = for_high, linearised; the gradient condition made exact.
-            right = -(f - 1 - low + high) + (for_low - low * a) / a - (for_high - high * room) / room  # noqa: B023
-            s = np.linalg.solve(system.T, np.linalg.solve(system, root.T @ ends(inverse * right)))  # noqa: B023
-            shift = root @ s
-            da = inverse * (right - (shift[last] - shift[first]))  # noqa: B023
-            return da, (for_low - low * a - low * da) / a, (for_high - high * room + high * da) / room  # noqa: B023
-
-        def reach(da: np.ndarray, dlow: np.ndarray, dhigh: np.ndarray) -> tuple[float, float]:
-            return min(_reach(a, da), _reach(room, -da)), min(_reach(low, dlow), _reach(high, dhigh))  # noqa: B023
-
-        mu = (low @ a + high @ room) / (2 * pairs)
-        da, dlow, dhigh = direction(np.zeros(pairs), np.zeros(pairs))
-        p, q = reach(da, dlow, dhigh)
-        after = ((low + q * dlow) @ (a + p * da) + (high + q * dhigh) @ (room - p * da)) / (2 * pairs)
+        graph = _pairs.laplacian(a, low, high, cap, frames)
+        factor, failed = dpotrf(np.eye(frames) + root.T @ graph @ root)
+        if failed:
+            break
+        da, dlow, dhigh, p, q = move(graph, factor, f, none, none)
+        after = ((low + q * dlow) @ (a + p * da) + (high + q * dhigh) @ (cap - a - p * da)) / (2 * len(a))
         aim = mu * (after / mu) ** 3
-        da, dlow, dhigh = direction(aim - dlow * da, aim + dhigh * da)
-        p, q = (min(1.0, 0.995 * r) for r in reach(da, dlow, dhigh))
+        da, dlow, dhigh, p, q = move(graph, factor, f, aim - dlow * da, aim + dhigh * da)
+        p, q = min(1.0, 0.995 * p), min(1.0, 0.995 * q)
         a, low, high = a + p * da, low + q * dlow, high + q * dhigh
     return mean.T @ best, max(0.0, least)
-
-
-def _reach(x: np.ndarray, dx: np.ndarray) -> float:
-    """The longest step along dx, at most 1 / 0.995, that keeps x >= 0."""
-    falling = dx < 0
-    return float(min((x[falling] / -dx[falling]).min(initial=np.inf), 1 / 0.995))

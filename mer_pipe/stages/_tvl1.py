@@ -21,16 +21,9 @@ import numpy as np
 from numba import float32 as F
 from numba import uint64 as N
 
+from mer_pipe.stages._kernel import kernel
+
 NARROW = 560  # the stride for images of up to 558 columns
-
-
-def kernel(function):
-    """Compile with numba; keep the machine code on disk where a place for it can be written."""
-    options = {"nogil": True, "fastmath": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # numba found no writable cache folder; compiling anew gives the same code
-        return numba.njit(**options)(function)
 
 
 def stride_for(width: int) -> int:

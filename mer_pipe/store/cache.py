@@ -153,7 +153,7 @@ def _entry_bytes(document: str, arrays: Mapping[str, np.ndarray]) -> bytes:
         _add(archive, DOCUMENT, document.encode())
         for name, array in arrays.items():
             member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+            np.lib.format.write_array(member, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False)
             _add(archive, f"{name}.npy", member.getbuffer())
         archive.comment = bytes(_MARK)  # its length is part of what the checksum covers
     body = buffer.getvalue()[:-_MARK]

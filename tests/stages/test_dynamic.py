@@ -176,6 +176,79 @@ def test_the_gram_matrix_is_exact():
     assert np.array_equal(gram(clip), flat @ flat.T)
 
 
+def growing(frames: int = 8, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """A flow in px (y, x, 2), and a sequence in which it grows in equal steps."""
+    rng = np.random.default_rng(5)
+    flow = rng.normal(size=(12, 9, 2)) * [2.0, 0.3]
+    course = np.arange(1, frames + 1)[:, None, None, None] / frames
+    return flow, (course * flow + rng.normal(0, noise, (frames, *flow.shape))).astype(np.float32)
+
+
+def test_a_flow_that_grows_in_equal_steps_has_the_image_of_the_hard_margin():
+    flow, sequence = growing(frames=5)
+    step = flow / 5  # the running means then grow by half of it, and neighbours keep a margin of just 1
+    image = rank_pool(sequence)
+    assert np.allclose(image, 2 * step / (step**2).sum(), rtol=0, atol=1e-5 * np.abs(image).max())
+
+
+@pytest.mark.parametrize("method", ["ranksvm", "approximate"])
+def test_a_growing_flow_keeps_its_direction(method):
+    flow, sequence = growing(noise=0.02)
+    image = rank_pool(sequence, method)
+    strong = np.linalg.norm(flow, axis=-1) > 1
+    turn = (image * flow).sum(-1) / np.linalg.norm(image, axis=-1) / np.linalg.norm(flow, axis=-1)
+    assert turn[strong].min() > 0.99
+
+
+@pytest.mark.parametrize("method", ["ranksvm", "approximate"])
+def test_a_constant_flow_gives_exactly_zero(method):
+    flow, _ = growing()
+    assert not rank_pool(np.repeat(flow[None], 9, axis=0), method).any()
+
+
+@pytest.mark.parametrize("method", ["ranksvm", "approximate"])
+def test_a_reversed_flow_gives_about_the_negative(method):
+    _, sequence = growing(noise=0.02)
+    forth, back = (rank_pool(c, method).ravel() for c in (sequence, sequence[::-1]))
+    assert forth @ back < -0.95 * np.linalg.norm(forth) * np.linalg.norm(back)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_values_count_in_units_of_the_scale(method):
+    _, sequence = growing(noise=0.1)
+    assert np.array_equal(rank_pool(sequence, method, scale=4.0), rank_pool(sequence / 4, method))
+    assert np.array_equal(rank_pool(sequence, method, scale=1.0), rank_pool(sequence, method))
+    clip = moving(9)
+    assert np.array_equal(rank_pool(clip, method), rank_pool(clip, method, scale=255))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_floating_point_pixels_give_the_image_of_whole_ones(method):
+    clip = moving(12, size=24)
+    image = rank_pool(clip, method)
+    for other in (rank_pool(clip / 255.0, method), rank_pool(clip.astype(np.float16), method, scale=255)):
+        assert np.abs(image - other).max() < 1e-6 * np.abs(image).max()
+
+
+def test_stored_features_are_pooled_to_the_minimum_that_scipy_finds():
+    rng = np.random.default_rng(6)
+    maps = np.maximum(0, rng.normal(size=(11, 20, 3, 3)) + np.linspace(0, 1, 11)[:, None, None, None]).astype(
+        np.float16
+    )
+    image, gap = rank_pool(maps, return_gap=True)
+    reference, dual = ranksvm_reference(maps.astype(np.float64) * 255)  # which divides by 255
+    assert image.shape == (20, 3, 3)
+    assert gap <= 1e-8
+    assert abs(ranksvm_value(image, maps.astype(np.float64) * 255) - dual) < 1e-6
+    assert np.abs(image.ravel() - reference).max() < 1e-4 * np.abs(reference).max()
+
+
+def test_the_layout_in_memory_does_not_matter():
+    clip = moving(7)
+    strided = np.ascontiguousarray(clip.transpose(0, 3, 2, 1)).transpose(0, 3, 2, 1)
+    assert rank_pool(strided).tobytes() == rank_pool(clip).tobytes()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_stage_keeps_its_contract(method):
     stage = Dynamic(method)
@@ -189,8 +262,14 @@ def test_the_stage_keeps_its_contract(method):
 def test_what_cannot_be_ranked_is_refused():
     with pytest.raises(ClipError, match="one frame"):
         rank_pool(moving(1))
-    with pytest.raises(ClipError, match="float32"):
-        rank_pool(moving(3).astype(np.float32))
+    with pytest.raises(ClipError, match="int16"):
+        rank_pool(moving(3).astype(np.int16))
+    with pytest.raises(ClipError, match="not finite"):
+        rank_pool(np.full((3, 4, 4, 2), np.nan))
+    with pytest.raises(ClipError, match="too large"):
+        rank_pool(np.array([[1e200], [2e200], [-1e200]]))
+    with pytest.raises(RecipeError, match="divide by 0"):
+        rank_pool(moving(3), scale=0)
     with pytest.raises(RecipeError, match="'mean'"):
         Dynamic("mean")
     with pytest.raises(RecipeError, match="cost 0"):

@@ -28,7 +28,7 @@ def test_what_is_put_comes_back_and_the_document_with_it(cache):
     assert found.keys() == arrays.keys()
     for name in arrays:
         np.testing.assert_array_equal(found[name], arrays[name])
-        assert found[name].dtype == arrays[name].dtype
+        assert (found[name].dtype, found[name].shape) == (arrays[name].dtype, arrays[name].shape)
     assert json.loads(cache.document(KEY)) == {"stage": "x"}
     assert list(cache.keys()) == [KEY]
 
