@@ -12,15 +12,19 @@ __version__ = "0.1.0"
 _WHERE = {
     "open": ("mer_pipe.store.open", "open_store"),
     "magnify": ("mer_pipe.stages.magnify", "magnify"),
+    "metrics": ("mer_pipe.heads.metrics", "metrics"),
     "optical_strain": ("mer_pipe.stages.strain", "optical_strain"),
     "rank_pool": ("mer_pipe.stages.dynamic", "rank_pool"),
     "show": ("mer_pipe.report.notebook", "show"),
     "tim": ("mer_pipe.stages.interpolate", "tim"),
+    "torch_dataset": ("mer_pipe.heads.dataset", "torch_dataset"),
     "tvl1": ("mer_pipe.stages.flow", "tvl1"),
 }
 __all__ = ["__version__", *_WHERE]
 
 if TYPE_CHECKING:
+    from mer_pipe.heads.dataset import torch_dataset as torch_dataset
+    from mer_pipe.heads.metrics import metrics as metrics
     from mer_pipe.report.notebook import show as show
     from mer_pipe.stages.dynamic import rank_pool as rank_pool
     from mer_pipe.stages.flow import tvl1 as tvl1

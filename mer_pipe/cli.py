@@ -12,6 +12,8 @@ import click
 
 from mer_pipe import __version__, console
 from mer_pipe.cli_datasets import complete_database, datasets
+from mer_pipe.cli_export import export
+from mer_pipe.cli_pretrain import pretrain
 from mer_pipe.cli_train import evaluate, train
 from mer_pipe.cli_words import pairs, print_json
 from mer_pipe.types import MerError
@@ -261,7 +263,7 @@ def _draw(store: str, clip: str, stage: str | None, af: str | None, compare: tup
         click.echo(inline.shown(panels, how, *inline.size()), nl=False, color=True)
 
 
-for verb in (train, evaluate, datasets):
+for verb in (train, evaluate, export, pretrain, datasets):
     cli.add_command(verb)
 
 

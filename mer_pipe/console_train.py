@@ -113,7 +113,8 @@ def _line(event: Begun | Noted) -> str:
     if isinstance(event, Noted):
         return f"[dim]{escaped(event.text)}[/]"
     kept = f", {event.kept} of them trained before" if event.kept else ""
-    return f"{count(event.folds, 'fold')} of {count(event.epochs, 'epoch')}{kept}"
+    epochs = f" of {count(event.epochs, 'epoch')}" if event.epochs else ""
+    return f"{count(event.folds, 'fold')}{epochs}{kept}"
 
 
 def planned(console: Console, found: Planned, last_line: str = "") -> None:
