@@ -1,7 +1,4 @@
-"""MSMMT as a head: the Multi-Scale Multi-Modal Transformer. Imports torch: import it lazily.
-
-Wang et al., "MSMMT", 2022.
-"""
+"""MSMMT, the Multi-Scale Multi-Modal Transformer (Wang et al., 2022), as a head. Imports torch: import it lazily."""
 
 from __future__ import annotations
 

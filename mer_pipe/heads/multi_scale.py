@@ -1,7 +1,4 @@
-"""Two modalities, three scales each: the network of MSMMT. Imports torch: import it lazily.
-
-Wang et al., "MSMMT", 2022.
-"""
+"""Two modalities, three scales each: the network of MSMMT (Wang et al., 2022). Imports torch: import it lazily."""
 
 from __future__ import annotations
 
