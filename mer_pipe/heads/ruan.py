@@ -5,6 +5,7 @@ Ruan et al., "Mimicking the Annotation Process for Recognizing the Micro Express
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -109,11 +110,14 @@ class Ruan(Head):
         if height % 2 or min(height, width) < SMALLEST:
             told = f"images of {height} x {width} px do not divide into an upper and a lower half"
             raise RecipeError(told, f"crop to an even height, and to {SMALLEST} px or more a side")
-        attention = None
-        if self.attention != "off":
-            attention = partial(ShuffleAttention, groups=self.groups, shared=self.attention == "shared", gate=self.gate)
         halves = region_replacing.unit_halves(inputs.units)
-        return Network(self._sources(), len(inputs.classes), halves, attention, self.dropout)
+        return Network(self._sources(), len(inputs.classes), halves, self.block_attention(), self.dropout)
+
+    def block_attention(self) -> Callable[[int], ShuffleAttention] | None:
+        """What makes the attention of a block of so many channels; None where there is none."""
+        if self.attention == "off":
+            return None
+        return partial(ShuffleAttention, groups=self.groups, shared=self.attention == "shared", gate=self.gate)
 
     def _sources(self) -> tuple[resnet.ResNet18, resnet.ResNet18, resnet.ResNet18]:
         """The networks that the base and the two branches start from."""

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from mer_pipe.heads import augment, flow_pictures
 from mer_pipe.heads.contrastive import overlap, weighted_contrastive
+from mer_pipe.heads.dual_branch import Branch
 from mer_pipe.heads.ruan import GRAY, OFFSET, ONSET, Ruan, class_weights
 from mer_pipe.stages import resnet
 from mer_pipe.types import ModelError, RecipeError
@@ -142,13 +143,19 @@ def test_a_random_start_draws_the_branches_apart():
     assert not torch.equal(network.eyes.layers[1][1].conv2.weight, network.mouth.layers[1][1].conv2.weight)
 
 
-@pytest.mark.parametrize(("attention", "each"), [("unshared", 4), ("shared", 1), ("off", 0)])
-def test_attention_is_in_every_block_of_the_branches_and_nowhere_else(attention, each):
-    _, _, network = made(dataclasses.replace(PLAIN, attention=attention))
-    names = [name for name in network.state_dict() if name.endswith("attention.channel_weight")]
-    assert len(names) == (8 if each else 0)
-    assert not any(name.startswith("base.") for name in names)
-    assert all(len(network.state_dict()[name]) == each for name in names)
+def test_attention_is_in_every_block_of_the_branches_and_nowhere_else():
+    names = [name for name in made()[2].state_dict() if name.endswith("attention.channel_weight")]
+    layers = [
+        f"{branch}.layers.{layer}.{block}" for branch in ("eyes", "mouth") for layer in (0, 1) for block in (0, 1)
+    ]
+    assert names == [f"{layer}.attention.channel_weight" for layer in layers]
+
+
+@pytest.mark.parametrize(("attention", "sets"), [("unshared", 4), ("shared", 1), ("off", 0)])
+def test_so_many_sets_of_weights_has_the_attention(attention, sets):
+    branch = Branch(resnet.ResNet18(), dataclasses.replace(PLAIN, attention=attention).block_attention())
+    weights = [value for name, value in branch.named_parameters() if name.endswith("attention.channel_weight")]
+    assert [len(value) for value in weights] == [sets] * 4 if sets else weights == []
 
 
 def test_every_parameter_learns():
