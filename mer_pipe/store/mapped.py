@@ -93,13 +93,11 @@ class Mapped(StoredArray):
         return self.path / self._file(row), self._starts[row]
 
     def _copy(self, rows: list[int], out: np.ndarray) -> None:
-        if not rows:
-            return
-        flat = out.reshape(len(rows), -1).view(np.uint8)
-        for into, row in zip(flat, rows, strict=True):
+        for row in rows:
             if self._fresh[row]:
                 self._check(row)
-            into[:] = self._samples[row]
+        if rows:
+            np.concatenate([self._samples[row] for row in rows], out=out.reshape(-1).view(np.uint8))
 
     def _check(self, row: int) -> None:
         if crc32c(self._samples[row]) != stored(self._sums[row]):
