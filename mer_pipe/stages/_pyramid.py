@@ -6,11 +6,7 @@ import cv2
 import numpy as np
 
 from mer_pipe.stages import _tvl1
-
-_SMALLEST = 32  # a level whose shorter side is at least this has a coarser one beneath it
-_ANTIALIAS = 0.8  # px, before every second pixel goes
-_TAU, _SIGMA = 0.4, 0.3125  # steps of Chambolle-Pock: tau * sigma * 8 = 1, the largest product that converges
-_ROUNDS = 4  # of the light fit; at the coarsest level, which starts from nothing, thrice as many
+from mer_pipe.stages._tvl1_scheme import ANTIALIAS, ROUNDS, SIGMA, SMALLEST, TAU, damping, light_step
 
 
 def flow(
@@ -26,14 +22,13 @@ def flow(
 ) -> np.ndarray:
     """Return the (y, x, 2) float32 flow of two uint8 images of one shape. Parameters as in `tvl1`."""
     levels = [(_luma(source, presmooth), _luma(target, presmooth))]
-    while min(levels[-1][0].shape) >= _SMALLEST:
+    while min(levels[-1][0].shape) >= SMALLEST:
         levels.append(tuple(_halved(image) for image in levels[-1]))
     height, width = source.shape[:2]
     memory = _aligned((height + 2) * 12 * _tvl1.stride_for(width))  # one for all levels: fresh pages cost time
     field = np.zeros((*levels[-1][0].shape, 2), np.float32)
     gain, bias = 1.0, 0.0
-    # A data term that is quadratic below `tolerance` only adds to |g|^2 in the closed form of the primal step.
-    damping = np.float32(max(1e-6, tolerance / (_TAU * attachment)))
+    damped = np.float32(damping(tolerance, attachment))
     for depth, (first, second) in reversed(list(enumerate(levels))):
         height, width = first.shape
         stride = _tvl1.stride_for(width)
@@ -41,15 +36,15 @@ def flow(
         planes[:, :2] = _enlarged(field, height, width).transpose(0, 2, 1)
         first = first.ravel()
         second = cv2.copyMakeBorder(second, 1, 2, 1, 2, cv2.BORDER_REPLICATE).ravel()
-        step = 4 if depth == 0 else 1 + (depth == 1)
+        step = light_step(depth)
         if illumination and depth == len(levels) - 1:
-            _tvl1.linearise(buffer, first, second, height, width, stride, np.float32(gain), np.float32(bias), damping)
-            gain, bias = _tvl1.light(buffer, first, height, width, stride, step, gain, bias, 3 * _ROUNDS)
+            _tvl1.linearise(buffer, first, second, height, width, stride, np.float32(gain), np.float32(bias), damped)
+            gain, bias = _tvl1.light(buffer, first, height, width, stride, step, gain, bias, 3 * ROUNDS)
         for _ in range(warps + (depth > 0)):
-            _tvl1.linearise(buffer, first, second, height, width, stride, np.float32(gain), np.float32(bias), damping)
+            _tvl1.linearise(buffer, first, second, height, width, stride, np.float32(gain), np.float32(bias), damped)
             if illumination:  # serves the next warp: by then this flow has removed most of the motion
-                gain, bias = _tvl1.light(buffer, first, height, width, stride, step, gain, bias, _ROUNDS)
-            steps = (np.float32(v) for v in (_TAU, _SIGMA, attachment, huber))
+                gain, bias = _tvl1.light(buffer, first, height, width, stride, step, gain, bias, ROUNDS)
+            steps = (np.float32(v) for v in (TAU, SIGMA, attachment, huber))
             _tvl1.solve(buffer, height, width, stride, iterations, *steps)
             for k in (0, 1):
                 planes[:, k] = cv2.medianBlur(np.ascontiguousarray(planes[:, k]), 5)
@@ -75,7 +70,7 @@ def _luma(image: np.ndarray, presmooth: float) -> np.ndarray:
 
 def _halved(image: np.ndarray) -> np.ndarray:
     height, width = image.shape
-    return cv2.resize(cv2.GaussianBlur(image, (0, 0), _ANTIALIAS), ((width + 1) // 2, (height + 1) // 2))
+    return cv2.resize(cv2.GaussianBlur(image, (0, 0), ANTIALIAS), ((width + 1) // 2, (height + 1) // 2))
 
 
 def _enlarged(field: np.ndarray, height: int, width: int) -> np.ndarray:

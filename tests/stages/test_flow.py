@@ -11,6 +11,7 @@ import pytest
 from mer_pipe.stages.flow import ENGINES, Tvl1, tvl1
 from mer_pipe.types import ClipError, RecipeError
 
+OURS = ("native", "torch")
 Y, X = np.mgrid[:96, :112].astype(np.float64)
 
 
@@ -38,9 +39,10 @@ def test_a_shift_is_found_to_a_fraction_of_a_px(u, v):
     assert error(tvl1(photograph(0, 0), photograph(-u, -v)), u, v) < 0.04
 
 
-def test_target_at_x_plus_flow_is_source_at_x():
+@pytest.mark.parametrize("engine", OURS)
+def test_target_at_x_plus_flow_is_source_at_x(engine):
     u, v = 1.5 * np.exp(-((X - 50) ** 2 + (Y - 45) ** 2) / 400), 0.8 * np.sin(Y / 20)
-    flow = tvl1(photograph(u, v), photograph(0, 0))
+    flow = tvl1(photograph(u, v), photograph(0, 0), engine)
     assert error(flow, u, v) < 0.05
 
 
@@ -63,20 +65,22 @@ def test_constant_images_have_no_flow(engine, levels):
     assert np.abs(tvl1(first, second, engine)).max() < 1e-4
 
 
-def test_a_change_of_light_is_no_motion():
+@pytest.mark.parametrize("engine", OURS)
+def test_a_change_of_light_is_no_motion(engine):
     u = 1.2 * np.exp(-((X - 50) ** 2 + (Y - 45) ** 2) / 300)
     source, target = photograph(u, 0), photograph(0, 0)
     brighter = np.clip(np.rint(target * 1.03 + 4), 0, 255).astype(np.uint8)
-    plain = tvl1(source, target)
-    assert np.hypot(*np.moveaxis(tvl1(source, brighter) - plain, -1, 0)).mean() < 0.02
-    assert np.hypot(*np.moveaxis(tvl1(source, brighter, illumination=False) - plain, -1, 0)).mean() > 0.1
+    plain = tvl1(source, target, engine)
+    assert np.hypot(*np.moveaxis(tvl1(source, brighter, engine) - plain, -1, 0)).mean() < 0.02
+    assert np.hypot(*np.moveaxis(tvl1(source, brighter, engine, illumination=False) - plain, -1, 0)).mean() > 0.1
 
 
+@pytest.mark.parametrize("engine", OURS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (2, 3), (7, 5), (31, 33), (33, 31), (65, 64), (97, 51)])
-def test_any_size_gives_a_finite_flow_of_that_size(shape):
+def test_any_size_gives_a_finite_flow_of_that_size(shape, engine):
     rng = np.random.default_rng(0)
     source, target = rng.integers(0, 256, (2, *shape, 3), dtype=np.uint8)
-    flow = tvl1(source, target)
+    flow = tvl1(source, target, engine)
     assert flow.shape == (*shape, 2)
     assert np.isfinite(flow).all()
 
@@ -246,6 +250,8 @@ def test_parameters_that_an_engine_lacks_are_refused():
         Tvl1("opencv", huber=0.1)
     with pytest.raises(RecipeError, match="native flow has no parameter scale_step"):
         Tvl1(scale_step=0.5)
+    with pytest.raises(RecipeError, match="torch flow has no parameter scale_step"):
+        Tvl1("torch", scale_step=0.5)
     with pytest.raises(RecipeError, match="no engine 'farneback'"):
         Tvl1("farneback")
     with pytest.raises(RecipeError, match="at least one warp"):
