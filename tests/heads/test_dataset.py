@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,8 @@ from mer_pipe import heads
 from mer_pipe.heads.dataset import torch_dataset
 from mer_pipe.heads.head import Head, Need
 from mer_pipe.store.arrays import NoSuchRow
-from mer_pipe.types import RecipeError, StoreError
+from mer_pipe.store.publish import ArrayPlan, publish
+from mer_pipe.types import ArraySpec, RecipeError, StoreError
 from tests.report.made_store import make_store
 
 CLIPS = 9
@@ -225,3 +229,44 @@ def test_batches_arrive_on_the_gpu(store):
         by_name = {item["sample"]: item for item in wanted}
         for i, name in enumerate(batch["sample"]):
             assert torch.equal(batch["magnify/image"][i].cpu(), by_name[name]["magnify/image"])
+
+
+def publish_like_the_demo(path):
+    """As many clips, subjects and classes as the demo's store, with the axes of its arrays and smaller images."""
+    labels = ("happiness", "disgust", "surprise", "repression", "others", "disgust")
+    rows = [
+        {
+            "sample": f"demo/sub{i // 6 + 1:02d}/EP{i // 3 % 2 + 1:02d}_{i % 3 + 1:02d}",
+            "database": "demo",
+            "subject": f"demo/sub{i // 6 + 1:02d}",
+            "label": labels[i % 6],
+            "aus": "",
+        }
+        for i in range(24)
+    ]
+    rng = np.random.default_rng(0)
+    vectors = rng.random((24, 12, 1024)).astype("float16")
+    images = rng.integers(0, 256, (24, 12, 8, 8, 3), np.uint8)
+    axes = {"features_mrn/vector": (vectors, ("feature",)), "magnify/image": (images, ("y", "x", "channel"))}
+    plans = []
+    for name, (values, dims) in axes.items():
+        group, _, array = name.partition("/")
+        cells = tuple(tuple((f"{name}|{clip}|{place}", array) for place in range(12)) for clip in range(24))
+        spec = ArraySpec(dims, values.dtype.name)
+        plans.append(ArrayPlan(group, array, {"af": tuple(map(float, range(2, 14)))}, spec, spec.dtype, cells, {}))
+
+    def read(key):
+        name, clip, place = key.split("|")
+        return {name.partition("/")[2]: axes[name][0][int(clip), int(place)]}
+
+    publish(path, rows, plans, {"database": "demo"}, read)
+
+
+def test_the_page_prints_what_it_shows(tmp_path):
+    """Its Python blocks run one after the other; the blocks without a language are what they print."""
+    publish_like_the_demo(tmp_path / "demo.zarr")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(), re.S | re.M)
+    code = "\n".join(body for language, body in blocks if language == "python")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "".join(body for language, body in blocks if not language)
