@@ -1,10 +1,12 @@
 """TV-L1 flow: ours against OpenCV's DualTVL1 and scikit-image's optical_flow_tvl1, on pairs with known flow.
 
     OMP_NUM_THREADS=1 python benchmarks/flow.py [--pairs 32] [--set held-out|tuning] [--still] [--ours]
+                                                [--device cuda|cpu] [--batch 32]
 
 One thread each, interleaved: each pair goes through every solver in turn. `--still` takes pairs in which nothing moves but
 narrow bumps, and tells the error where there is motion (more than 0.1 px) from that where there is none. `--ours` leaves
-the peers out.
+the peers out. `--device` adds rows of the torch engine there, which solves `--batch` pairs at once; where there is a GPU, it
+is added by itself.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ def main() -> None:
     parser.add_argument("--set", choices=("held-out", "tuning"), default="held-out")
     parser.add_argument("--ours", action="store_true", help="leave the peers out")
     parser.add_argument("--still", action="store_true", help="no motion but narrow bumps")
+    parser.add_argument("--device", choices=("cuda", "cpu"), help="the torch engine as well, there")
+    parser.add_argument("--batch", type=int, default=32, help="pairs that the torch engine solves at once")
     given = parser.parse_args()
 
     import cv2
@@ -91,6 +95,14 @@ def main() -> None:
     for photograph in dict.fromkeys(pair.name for pair in stock):
         rows = [i for i, pair in enumerate(stock) if pair.name == photograph]
         print(f"  {photograph:12}", *(f"{name} {np.mean([clean[name][i] for i in rows]):.4f}" for name in solvers))
+    import flow_torch
+    import torch
+
+    device = given.device or ("cuda" if torch.cuda.is_available() else "")
+    if device:
+        flow_torch.table(stock, device, given.batch)
+    else:
+        print("mer-pipe torch: no GPU here; --device cpu tells the CPU's figures")
 
 
 if __name__ == "__main__":
