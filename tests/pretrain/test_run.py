@@ -232,3 +232,27 @@ def test_a_failing_observer_does_not_stop_a_training(tmp_path):
 def test_a_device_that_is_not_here_is_refused():
     with pytest.raises(RecipeError, match="there is no device 'abacus'"):
         train.choose_device("abacus")
+
+
+@pytest.mark.slow
+def test_a_build_takes_its_features_from_the_weights(learnt, tmp_path):
+    """One demo clip through the command line, against the features of its own frames and against random ones."""
+    from click.testing import CliRunner
+
+    import mer_pipe
+    from mer_pipe.cli import cli
+    from mer_pipe.stages.features import features
+
+    path = str(learnt[1] / WEIGHTS)
+    words = ["build", "--dataset", "demo", "--only", "mrn", "--limit", "1", "--workers", "0"]
+    for option, name in (("--root", "data"), ("--cache", "cache"), ("--store", "a.zarr")):
+        words += [option, str(tmp_path / name)]
+    for pair in ("dataset.subjects=1", "dataset.clips=1", f"features.weights={path}"):
+        words += ["--set", pair]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    store = mer_pipe.open(tmp_path / "a.zarr")
+    frames, vectors = store["magnify"]["image"].values[0], store["features_mrn"]["vector"].values[0]
+    ours = features(frames, Weights(file_digest(path), path), "pool1024")
+    np.testing.assert_array_equal(vectors, ours)
+    assert (vectors != features(frames, Weights("random:0"), "pool1024")).mean() > 0.9
