@@ -18,7 +18,7 @@ def optical_strain(flow: np.ndarray, sigma: float = 2.0) -> np.ndarray:
 
     Parameters
     ----------
-    flow : (y, x, 2) floating point, u (right) and v (down) in px.
+    flow : (y, x, 2) floating point, u (right) and v (down) in px. float32 is calculated in float32, float64 in float64.
     sigma : standard deviation, in px, of the Gaussian whose derivatives are taken (cut at 4 sigma). 0 takes central
         differences without smoothing.
 
@@ -36,36 +36,25 @@ def optical_strain(flow: np.ndarray, sigma: float = 2.0) -> np.ndarray:
         raise ClipError(f"an array of shape {flow.shape} and type {flow.dtype} is no flow", "Pass (y, x, 2) float32.")
     if not np.isfinite(flow).all():
         raise ClipError("the flow holds values that are not finite", "Compute the flow again.")
-    smooth, slope = _kernels(sigma)
-    u, v = (_continued(flow[..., c].astype(np.float64), len(slope) // 2) for c in (0, 1))
-    exx = _derivative(u, smooth, slope)
-    eyy = _derivative(v, slope, smooth)
-    shear = _derivative(u, slope, smooth) + _derivative(v, smooth, slope)
-    return np.sqrt(exx * exx + eyy * eyy + 0.5 * shear * shear).astype(np.float32)
+    from mer_pipe.stages import _derivatives
+
+    smooth, slope = _taps(sigma)
+    flow = np.ascontiguousarray(flow, np.float64 if flow.dtype.itemsize > 4 else np.float32)
+    if sigma == 0:
+        return _derivatives.central_strain(flow)
+    return _derivatives.gaussian_strain(flow, smooth.astype(flow.dtype), slope.astype(flow.dtype))
 
 
-def _kernels(sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian and derivative-of-Gaussian weights, scaled to be exact on constants and on straight lines."""
+def _taps(sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian and derivative-of-Gaussian weights at 0, 1, ..., scaled to be exact on constants and on straight lines."""
     if not (np.isfinite(sigma) and sigma >= 0):
         raise RecipeError(f"strain cannot smooth with sigma {sigma}", "Give 0 or a positive number of px.")
-    radius = max(1, int(np.ceil(4 * sigma)))
-    x = np.arange(-radius, radius + 1, dtype=np.float64)
+    x = np.arange(max(1, int(np.ceil(4 * sigma))) + 1, dtype=np.float64)
     if sigma == 0:
-        return np.array([0.0, 1.0, 0.0]), x / 2
+        return np.array([1.0, 0.0]), x / 2
     smooth = np.exp(-0.5 * (x / sigma) ** 2)
-    slope = x * smooth
-    return smooth / smooth.sum(), slope / (x * slope).sum()
-
-
-def _continued(field: np.ndarray, margin: int) -> np.ndarray:
-    return np.pad(field, margin, mode="reflect", reflect_type="odd")
-
-
-def _derivative(field: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
-    import cv2
-
-    margin = len(down) // 2
-    return cv2.sepFilter2D(field, cv2.CV_64F, right, down)[margin:-margin, margin:-margin]
+    slope = x * np.exp(-0.5 * (x**2 - 1).clip(0) / sigma**2)  # relative to the first tap, which no small sigma loses
+    return smooth / (2 * smooth.sum() - 1), slope / (2 * x @ slope)
 
 
 def motion(flow: np.ndarray, strain: np.ndarray) -> np.ndarray:
@@ -88,12 +77,12 @@ class Strain(Stage):
     """
 
     name: ClassVar[str] = "strain"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     sigma: float = 2.0
 
     def __post_init__(self) -> None:
-        _kernels(self.sigma)
+        _taps(self.sigma)
 
     @property
     def returns(self) -> dict[str, ArraySpec]:

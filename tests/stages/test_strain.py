@@ -61,6 +61,53 @@ def test_a_bump_has_the_analytic_strain_of_its_smoothed_self():
     assert np.abs(strain - truth)[8:-8, 8:-8].max() < 0.002 * truth.max()
 
 
+def reference(flow: np.ndarray, sigma: float) -> np.ndarray:
+    """The definition by SciPy's correlation, one derivative after the other, on a field continued by NumPy."""
+    from scipy.ndimage import correlate1d
+
+    radius = max(1, int(np.ceil(4 * sigma)))
+    x = np.arange(-radius, radius + 1, dtype=np.float64)
+    smooth = np.exp(-0.5 * (x / sigma) ** 2) if sigma else (x == 0).astype(float)
+    slope = x * smooth if sigma else x
+    smooth, slope = smooth / smooth.sum(), slope / (x * slope).sum()
+
+    def derivative(field: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+        wide = np.pad(field.astype(np.float64), radius, mode="reflect", reflect_type="odd")
+        return correlate1d(correlate1d(wide, down, 0), right, 1)[radius:-radius, radius:-radius]
+
+    u, v = flow[..., 0], flow[..., 1]
+    shear = derivative(u, slope, smooth) + derivative(v, smooth, slope)
+    return np.sqrt(derivative(u, smooth, slope) ** 2 + derivative(v, slope, smooth) ** 2 + 0.5 * shear**2)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("sigma", [0, 0.3, 1.0, 2.0, 3.3])
+def test_the_kernels_agree_with_separate_filters(dtype, sigma):
+    for height, width in ((37, 21), (8, 64), (50, 5)):
+        flow = np.random.default_rng(1).normal(size=(height, width, 2)).astype(dtype)
+        assert np.abs(optical_strain(flow, sigma) - reference(flow, sigma)).max() < 1e-6 * np.abs(flow).max()
+
+
+def test_without_smoothing_it_is_the_strain_of_numpys_gradient():
+    flow = np.random.default_rng(2).normal(size=(20, 30, 2))
+    (uy, ux), (vy, vx) = np.gradient(flow[..., 0]), np.gradient(flow[..., 1])
+    truth = np.sqrt(ux**2 + vy**2 + 0.5 * (uy + vx) ** 2)
+    assert np.abs(optical_strain(flow, 0) - truth).max() < 1e-6
+    assert np.abs(optical_strain(flow, 0.02) - truth).max() < 1e-6  # a filter so narrow has one tap left
+
+
+@pytest.mark.parametrize("sigma", [0, 2.0])
+def test_a_large_translation_in_float32_has_no_strain_to_the_last_bit(sigma):
+    assert not optical_strain(np.full((30, 20, 2), 1234.567, np.float32), sigma).any()
+
+
+@pytest.mark.parametrize("sigma", [0, 2.0])
+def test_the_layout_in_memory_does_not_matter(sigma):
+    flow = np.random.default_rng(3).normal(size=(2, 19, 33)).astype(np.float32)
+    strided = flow.transpose(1, 2, 0)
+    assert optical_strain(strided, sigma).tobytes() == optical_strain(strided.copy("C"), sigma).tobytes()
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2)])
 def test_tiny_fields_give_finite_strain(shape):
     strain = optical_strain(np.ones((*shape, 2), np.float32))
