@@ -121,8 +121,9 @@ def planned(console: Console, found: Planned, last_line: str = "") -> None:
     """What a run would train."""
     facts = found.facts
     people = len({clip["subject"] for clip in facts["clips"]})
+    console.print(f"[bold]{facts['title']}[/], {_millions(found.parameters)}")
     console.print(
-        f"[bold]{facts['title']}[/] on {count(len(facts['clips']), 'clip')} of {count(people, 'subject')}, "
+        f"{count(len(facts['clips']), 'clip')} of {count(people, 'subject')}, "
         f"{len(facts['classes'])} classes ({escaped(', '.join(facts['classes']))})"
     )
     sizes = sorted(len(fold["test"]) for fold in facts["folds"])
@@ -139,6 +140,10 @@ def planned(console: Console, found: Planned, last_line: str = "") -> None:
         console.print(f"[yellow]mind[/]      {caution}")
     if last_line:
         console.print(last_line)
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:.1f} million parameters" if number >= 1e5 else count(number, "parameter")
 
 
 def results(console: Console, rows: list[Row]) -> None:

@@ -26,7 +26,8 @@ def test_a_run_is_trained_shown_and_evaluated(mer, store, tmp_path):
     out = tmp_path / "run"
     code, said, _ = mer("train", "--head", TOY, "--store", store, "--out", out, "--views", "--seeds", 2, *QUICK)
     assert code == 0
-    assert "Toy on 18 clips of 3 subjects, 3 classes (happiness, others, surprise)" in said
+    assert "Toy, 259 parameters" in said
+    assert "18 clips of 3 subjects, 3 classes (happiness, others, surprise)" in said
     assert "3 folds of 6..6 test clips, 2 seeds, on cpu" in said
     assert f"mer-pipe evaluate {out}" in said
     code, said, _ = mer("evaluate", out, "--per-class", "--pictures", tmp_path / "pictures")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,19 +68,21 @@ class Planned:
     request : as asked, with the device resolved.
     facts : what run.json says.
     notes : what the user should know of the store.
+    parameters : of one network that are learnt.
     """
 
     request: Request
     facts: dict[str, Any]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...]
+    parameters: int
 
 
 def plan(request: Request) -> Planned:
-    """Read the store's table, make and check the folds.
+    """Read the store's table, make and check the folds, and make one network: what cannot be is told before any training.
 
     Raises
     ------
-    MerError : the store lacks an array or is damaged; a setting, the protocol or the device cannot be used.
+    MerError : the store lacks an array or is damaged; a setting, the protocol, a checkpoint or the device cannot be used.
     """
     import mer_pipe
     from mer_pipe.heads.feeding import BACKENDS
@@ -123,7 +125,8 @@ def plan(request: Request) -> Planned:
         "folds": [dataclasses.asdict(fold) for fold in folds],
     }
     device = str(pick_device(request.device))
-    return Planned(replace(request, device=device), facts, table.notes)
+    learnt = sum(p.numel() for p in head.network(table.inputs).parameters() if p.requires_grad)
+    return Planned(replace(request, device=device), facts, table.notes, learnt)
 
 
 def train(planned: Planned, tell: Observer = lambda event: None) -> Run:
