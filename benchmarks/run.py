@@ -84,6 +84,11 @@ def _last(label: str, columns_after: int = 0) -> str:
     return rf"^{label} .*?{NUMBER} \([^)]*\)" + rf"\s+{cell}" * columns_after + r"[^()\n]*$"
 
 
+def _within(table: str, label: str) -> str:
+    """Pattern: the last "median (min-max)" of the line that starts with `label`, in the table that starts with `table`."""
+    return rf"^{table}[\s\S]*?^{label}.* {NUMBER} \([^)]*\)"
+
+
 SECTIONS = (
     Section(
         "Whole build",
@@ -177,6 +182,18 @@ SECTIONS = (
          Goal("its relative error against float64", rf"^mer-pipe .* {NUMBER}$", at_most=1e-6)),
     ),
     Section("Align and crop", "align.py --crop-only"),
+    Section(
+        "Reading a store",
+        "reading.py",
+        "--quick",
+        (
+            Goal("mapped reading of magnified images: of memcpy", _within("magnify", "mapped  "), 0.9),
+            Goal("mapped reading of feature maps: of memcpy", _within("features_aman", "mapped  "), 0.9),
+            Goal("the same against zarr, images: times faster", _within("magnify", "mapped against"), 5),
+            Goal("the same against zarr, feature maps: times faster", _within("features_aman", "mapped against"), 5),
+        ),
+        "A batch of MRN's vectors is small (0.4 MB): there the calls of Python cost as much as the copy.",
+    ),
 )  # fmt: skip
 
 

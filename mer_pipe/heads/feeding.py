@@ -65,10 +65,10 @@ def open_feed(
     place = find_device(device)
     sources = open_sources(Path(path), arrays, plain=backend == "zarr")
     size = sum(size_of(source) for source in sources.values())
-    mapped = all(isinstance(source, Mapped) for source in sources.values())
+    unmapped = next((source.why for source in sources.values() if not isinstance(source, Mapped)), "")
     free = free_bytes(place)
     if backend == "auto":
-        options, why = choose(place.type, size, free, mapped, has_gds())
+        options, why = choose(place.type, size, free, unmapped, has_gds())
     else:
         check_asked(backend, place, size, free, sources)
         options, why = (backend,), BY_NAME
@@ -80,7 +80,7 @@ def open_feed(
     return _open(options[-1], sources, place, why)
 
 
-def choose(kind: str, size: int, free: int | None, mapped: bool, direct: bool) -> tuple[tuple[str, ...], str]:
+def choose(kind: str, size: int, free: int | None, unmapped: str, direct: bool) -> tuple[tuple[str, ...], str]:
     """What "auto" takes: backends to try in turn, and why.
 
     Parameters
@@ -88,19 +88,19 @@ def choose(kind: str, size: int, free: int | None, mapped: bool, direct: bool) -
     kind : type of the device.
     size : bytes of the arrays.
     free : bytes free on the device; None where unknown.
-    mapped : whether every array is mapped.
+    unmapped : why an array cannot be mapped; "" when all are.
     direct : whether the machine's driver has GPUDirect Storage.
     """
     if kind == "cpu":
-        if mapped:
-            return ("mapped",), "on the CPU a copy of the arrays would only cost memory"
-        return ("zarr",), "an array cannot be mapped"
+        if unmapped:
+            return ("zarr",), unmapped
+        return ("mapped",), "on the CPU a copy of the arrays would only cost memory"
     if kind != "cuda":
-        return ("pageable" if mapped else "zarr",), f"{kind} is neither a CPU nor a CUDA device"
+        return ("zarr" if unmapped else "pageable",), unmapped or f"{kind} is neither a CPU nor a CUDA device"
     told = f"the arrays take {_size(size)} of {_size(free)} free"
     if free is not None and size <= SHARE * free:
         return ("resident", "pinned"), told
-    return ("gds", "pinned") if mapped and direct else ("pinned",), told
+    return ("gds", "pinned") if direct and not unmapped else ("pinned",), told
 
 
 def check_asked(backend: str, place: torch.device, size: int, free: int | None, sources: Mapping[str, Source]) -> None:
