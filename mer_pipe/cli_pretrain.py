@@ -11,6 +11,7 @@ import click
 
 from mer_pipe import console
 from mer_pipe.cli_words import print_json
+from mer_pipe.pretrain.events import Began, Ended, Event, Reading, Stepped, Testing
 from mer_pipe.pretrain.settings import MODES, PRECISIONS, TAKES, Settings
 from mer_pipe.types import MerError
 
@@ -118,25 +119,24 @@ class _Progress:
         self.quiet = quiet
         self.last = time.monotonic()
 
-    def __call__(self, event: Any) -> None:
+    def __call__(self, event: Event) -> None:
         if self.quiet:
             return
-        kind = type(event).__name__
         line = ""
-        if kind == "Began":
+        if isinstance(event, Began):
             again = f", going on after epoch {event.done}" if event.done else ""
             line = f"{event.images} images, {event.epochs} epochs on {event.device}, {event.precision}{again}"
-        elif kind == "Ended":
+        elif isinstance(event, Ended):
             line = (
                 f"epoch {event.epoch}: loss {event.loss:.4f}, PublicTest accuracy {event.accuracy:.4f}, "
                 f"macro F1 {event.macro_f1:.4f}, {event.seconds:.0f} s"
             )
-        elif kind == "Testing":
+        elif isinstance(event, Testing):
             line = f"testing on {event.images} images"
         elif time.monotonic() - self.last > 10:
-            if kind == "Reading":
+            if isinstance(event, Reading):
                 line = f"{event.done} of {event.rows} rows read"
-            elif kind == "Stepped":
+            elif isinstance(event, Stepped):
                 left = event.seconds / event.step * (event.steps - event.step)
                 line = f"epoch {event.epoch}: step {event.step} of {event.steps}, {left:.0f} s left of it"
         if line:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,8 @@ def write_fake(folder: str | os.PathLike[str], images: int = 400, seed: int = 0)
 
     Faces are those of the demo database (its four designed people left out), each with an expression of 4 to 8 px in a frame
     of 184 rows, cropped about as the pipeline crops, turned and stretched a little, grey, 48 x 48. Ten simulated annotators
-    vote: the weaker the expression, the more of them say "neutral". One image in fifty shows no face. The
-    same arguments give the same files.
+    vote: the weaker the expression, the more of them say "neutral". One image in fifty shows no face. The same arguments
+    give the same files.
 
     Parameters
     ----------
@@ -92,8 +93,8 @@ def check(folder: str | os.PathLike[str], images: int, seed: int) -> Path:
     return root
 
 
-def _person(number: int, count: int, seed: int):
-    """Yield (48 x 48 uint8, emotion, ten votes) of one generated person."""
+def _person(number: int, count: int, seed: int) -> Iterator[tuple[np.ndarray, str, tuple[int, ...]]]:
+    """The images of one generated person: (48, 48) uint8, emotion, ten votes."""
     from mer_pipe.datasets.demo import faces, looks
 
     rng = np.random.default_rng([seed, 21, number])
@@ -107,7 +108,6 @@ def _person(number: int, count: int, seed: int):
     for i in range(count):
         emotion = EMOTIONS[order[i % len(EMOTIONS)]]
         if rng.random() < 0.02:
-            # What FER2013 holds of images without a face is of one grey, or torn.
             yield rng.integers(0, 256, (48, 1), dtype=np.uint8).repeat(48, 1), emotion, (0,) * 9 + (10,)
             continue
         strength = rng.uniform(0.5, 1.0)
