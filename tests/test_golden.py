@@ -103,6 +103,7 @@ CASES = [
     Case(Eulerian(), _reference, 2.0),
     Case(EulerianClip(), lambda: {"clip": _clip()}, 2.0),
     Case(Tvl1(), _source, 0.02),
+    Case(Tvl1(engine="torch"), _source, 0.02),
     Case(Tvl1(engine="opencv"), _source, 0.3),  # OpenCV takes other paths on processors without AVX2: 0.12 px measured
     Case(Strain(), lambda: {"flow": _flow()}, 1e-5),
     Case(Motion(), lambda: {"flow": _flow(), "strain": _flow()[..., 0] ** 2}, 0.0),
