@@ -35,10 +35,13 @@ class StoreClips:
 
     Raises
     ------
-    StoreError : a floating-point array holds a value that is not finite for one of the clips.
+    StoreError : the feed and the table are not of one store (it was built anew in between), or a floating-point array
+        holds a value that is not finite for one of the clips.
     """
 
     def __init__(self, feed: Feed, table: Table, positions: Sequence[int] | np.ndarray | None = None) -> None:
+        if any(source.checksum != table.checksum for source in feed.sources.values()):
+            raise StoreError(f"{table.path} was built anew since its table was read", "begin again")
         chosen = checked_rows(range(len(table)) if positions is None else positions, len(table))
         self._feed = feed
         self._rows = torch.from_numpy(table.rows[chosen])

@@ -21,7 +21,6 @@ from mer_pipe.heads.feeding import find_device, open_feed
 from mer_pipe.heads.feeds import Feed
 from mer_pipe.heads.table import Table, read_table
 from mer_pipe.store.arrays import checked_rows, same_store
-from mer_pipe.store.open import read_facts
 from mer_pipe.types import RecipeError
 
 
@@ -53,7 +52,6 @@ def torch_dataset(
     needs = () if arrays is not None else head_of(head).needs
     table = read_table(store, needs)
     names = tuple(arrays if arrays is not None else (need.array for need in needs))
-    facts = read_facts(store)
     positions = np.arange(len(table))
     left_out = table.left_out
     if rows is not None:
@@ -62,7 +60,7 @@ def torch_dataset(
         positions = np.array([place[row] for row in wanted.tolist() if row in place], np.int64)
         without = dict(zip(sorted(set(range(len(table) + len(left_out))) - set(place)), left_out, strict=True))
         left_out = tuple(without[row] for row in wanted.tolist() if row in without)
-    opened = _Opened(Path(store), facts["checksum"], names, find_device(device), backend)
+    opened = _Opened(Path(store), table.checksum, names, find_device(device), backend)
     check_finite(opened.feed(), table, positions)
     return StoreDataset(table, opened, positions, left_out)
 

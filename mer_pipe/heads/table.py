@@ -30,6 +30,7 @@ class Table:
     Attributes
     ----------
     path : the store.
+    checksum : of the store's root: it tells one store from another that takes its place.
     inputs : what the shape of a network may depend on.
     rows : (n,) int64, each clip's place along the sample axis of the store's arrays.
     samples, subjects, databases : of each clip; subjects as "database/subject".
@@ -40,6 +41,7 @@ class Table:
     """
 
     path: Path
+    checksum: str
     inputs: Inputs
     rows: np.ndarray
     samples: tuple[str, ...]
@@ -92,6 +94,7 @@ def read_table(path: str | Path, needs: Sequence[Need] = ()) -> Table:
     )
     return Table(
         path,
+        facts["checksum"],
         inputs,
         np.array(rows, np.int64),
         kept["sample"],

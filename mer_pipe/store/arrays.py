@@ -36,6 +36,7 @@ class StoredArray:
     Attributes
     ----------
     path, name : the store, and the array in it.
+    checksum : of the store's root: it tells one store from another that takes its place.
     shape, dtype, dims : of the whole array, the sample axis first.
     backend : "mapped" or "zarr".
     why : why this backend reads the array, a clause.
@@ -54,14 +55,14 @@ class StoredArray:
         why: str,
     ) -> None:
         self.path, self.name, self.shape, self.dtype, self.dims, self.why = path, name, shape, dtype, dims, why
-        self._store = facts["checksum"]
+        self.checksum: str = facts["checksum"]
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __reduce__(self) -> tuple:
         # Another process opens the files itself, and learns when the store is no longer the one that was meant.
-        return type(self)._again, (self.path, self.name, self._store)
+        return type(self)._again, (self.path, self.name, self.checksum)
 
     @classmethod
     def _again(cls, path: Path, name: str, checksum: str) -> StoredArray:

@@ -416,6 +416,14 @@ def test_a_batch_is_the_clips_at_its_positions(store, backend):
         assert len(batch) == len(positions)
 
 
+def test_the_table_and_the_arrays_of_two_stores_are_not_mixed(store, tmp_path):
+    """A build may replace the store between the two."""
+    table = read_table(store)
+    make_store(tmp_path / "other.zarr", CLIPS, only=("travel",), edit={0: {"label": "others"}})
+    with pytest.raises(StoreError, match="was built anew since its table was read"):
+        StoreClips(open_feed(tmp_path / "other.zarr", ("travel/distance",)), table)
+
+
 def test_units_go_with_their_clips(store):
     clips = StoreClips(open_feed(store, ("travel/distance",)), read_table(store), [1, 0])
     assert clips.units.tolist() == [[1, 0, 0], [0, 1, 1]]  # L4; 6+12
