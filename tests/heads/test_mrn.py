@@ -155,7 +155,7 @@ def test_views_are_the_weights():
 
 
 def test_statistics_come_from_the_training_clips_and_are_kept_in_the_checkpoint():
-    head, of = replace(SMALL, standardise=True, af=(5.0, 6.0)), clips(100)
+    head, of = replace(SMALL, af=(5.0, 6.0)), clips(100)
     of.arrays[ARRAY][:, :, 7] = 3
     network = made(head)
     head.prepare(network, of)
@@ -165,9 +165,21 @@ def test_statistics_come_from_the_training_clips_and_are_kept_in_the_checkpoint(
     expected[7] = 1
     assert torch.allclose(network.state_dict()["scale"].double(), expected, atol=1e-5)
     plain = made()
-    SMALL.prepare(plain, of)
+    replace(SMALL, standardise=False).prepare(plain, of)
     assert (plain.shift == 0).all()
     assert (plain.scale == 1).all()
+
+
+def test_features_enter_standardised_and_positions_do_not():
+    """Any scale and shift of the features cancel out."""
+    of = clips()
+    other = ToyClips({ARRAY: 0.05 * of.arrays[ARRAY].float() + 2}, of.labels)
+    found = []
+    for each in (of, other):
+        network = made()
+        SMALL.prepare(network, each)
+        found.append(probabilities(SMALL, network, each))
+    assert torch.allclose(found[0], found[1], atol=1e-4)
 
 
 def test_a_planted_signal_is_learnt_and_labels_that_say_nothing_are_not():
