@@ -17,6 +17,7 @@ import torch
 from pairs import Pair
 
 from mer_pipe.stages import _tvl1_torch as solver
+from mer_pipe.stages._tvl1_batches import that_run
 from mer_pipe.stages.flow import Tvl1, tvl1, tvl1_pairs
 
 BYTES, OPERATIONS = 24 * 4, 57  # a pixel and iteration
@@ -87,7 +88,7 @@ def iteration(device: torch.device, shape: tuple[int, int, int]) -> float:
     with torch.no_grad():
         if device.type != "cuda":
             return seconds(lambda: run(solver.PLAIN), device) / ITERATIONS
-        loops = solver.that_run(run)
+        loops = that_run(run)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             kept = run(loops)

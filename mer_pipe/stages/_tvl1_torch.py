@@ -2,18 +2,15 @@
 
 Planes are (pair, y, x) float32; flows, their duals and gradients (pair, 2, y, x), u before v. Each step is the one of the
 native solver, in the order of operations that suits whole planes, so that the two differ by rounding alone. On the CPU
-the bytes of a pair depend on that pair alone: see `_planes_torch`. On a GPU the whole solver is recorded once for each
-shape of batch as a CUDA graph, its inner loops fused by torch.compile.
+the bytes of a pair depend on that pair alone: see `_planes_torch`.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch.nn.functional import pad
 
@@ -63,23 +60,6 @@ class Loops(NamedTuple):
     linearise: Callable
     step: Callable
     median: Callable
-
-
-def flow(sources: np.ndarray, targets: np.ndarray, device: torch.device, batch: int, settings: Settings) -> np.ndarray:
-    """Return the (n, y, x, 2) float32 flows of n > 0 pairs of uint8 images, `batch` pairs at a time."""
-    found = []
-    for start in range(0, len(sources), batch):
-        pair = sources[start : start + batch], targets[start : start + batch]
-        if device.type == "cuda":
-            # Batches of some sizes only, or each number of pairs would be recorded anew; what fills up has no effect.
-            # Not of 1 or 2, which torch.compile takes for other kinds of shapes.
-            size = max(4, min(batch, 1 << (len(pair[0]) - 1).bit_length()))
-            with torch.cuda.device(device):
-                found.append(_recorded((size, *pair[0].shape[1:]), device, settings)(*pair))
-        else:
-            with torch.no_grad():
-                found.append(solve(*map(torch.from_numpy, map(np.ascontiguousarray, pair)), settings, PLAIN).numpy())
-    return np.concatenate(found)
 
 
 def solve(sources: torch.Tensor, targets: torch.Tensor, settings: Settings, loops: Loops) -> torch.Tensor:
@@ -235,61 +215,3 @@ def _sums(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         half = (length + 1) // 2
         stack = torch.cat([stack[..., : length - half] + stack[..., half:], stack[..., length - half : half]], 2)
     return tuple(stack[..., None].unbind(0))
-
-
-class _Recording:
-    """The solver for one shape of images on a GPU, recorded as a CUDA graph and replayed on the images of each call."""
-
-    def __init__(self, shape: tuple[int, ...], device: torch.device, settings: Settings) -> None:
-        self.sources, self.targets = (torch.zeros(shape, dtype=torch.uint8, device=device) for _ in range(2))
-        loops = that_run(lambda loops: self._warm(settings, loops))
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.no_grad(), torch.cuda.graph(self.graph):
-            self.flows = solve(self.sources, self.targets, settings, loops)
-
-    def __call__(self, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        count = len(sources)
-        self.sources[:count].copy_(torch.from_numpy(np.ascontiguousarray(sources)))
-        self.targets[:count].copy_(torch.from_numpy(np.ascontiguousarray(targets)))
-        self.graph.replay()
-        return self.flows[:count].cpu().numpy()
-
-    def _warm(self, settings: Settings, loops: Loops) -> None:
-        """Run twice beside the stream that records: compiling, and moving constants, cannot be recorded."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.no_grad(), torch.cuda.stream(stream):
-            for _ in range(2):
-                solve(self.sources, self.targets, settings, loops)
-        torch.cuda.current_stream().wait_stream(stream)
-
-
-def that_run(run: Callable[[Loops], None]) -> Loops:
-    """The fused loops where `run` can run them; else, with a warning, the plain ones."""
-    try:
-        loops = _fused()
-        run(loops)
-        return loops
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except Exception as error:  # compilers fail in many ways; what is no fault of theirs comes again below
-        said = str(error).strip().splitlines()
-        warnings.warn(
-            f"torch.compile cannot fuse the loops of the flow ({said[0] if said else type(error).__name__}): it is the "
-            "same to rounding, and several times slower",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    run(PLAIN)
-    return PLAIN
-
-
-@lru_cache(maxsize=2)
-def _recorded(shape: tuple[int, ...], device: torch.device, settings: Settings) -> _Recording:
-    return _Recording(shape, device, settings)
-
-
-@lru_cache(maxsize=1)
-def _fused() -> Loops:
-    # One compilation for all shapes; a whole graph, so that torch cannot go on uncompiled without a word.
-    return Loops(*(torch.compile(function, dynamic=True, fullgraph=True) for function in PLAIN))

@@ -25,8 +25,8 @@ def tvl1(onset: np.ndarray, apex: np.ndarray, engine: str = "native", **paramete
     engine :
         "native"  our solver: Chambolle-Pock on the TV-L1 energy, both norms rounded off at 0 (Huber), and a global gain
                   and bias fitted along the way, so that a change of light is no motion.
-        "torch"   the same solver in torch, for a GPU: the first that torch sees, or without one, correctly but slowly,
-                  the CPU. Its mean distance from "native" is below 1e-3 px. `tvl1_pairs` solves many pairs at once.
+        "torch"   the same solver in torch, for a GPU: torch's current one, or without any, correctly but slowly, the
+                  CPU. Its mean distance from "native" is below 1e-3 px. `tvl1_pairs` solves many pairs at once.
         "opencv"  cv2.optflow.DualTVL1OpticalFlow with OpenCV's defaults: the reference that most published
                   micro-expression code uses.
     parameters : the other fields of `Tvl1`, by name.
@@ -57,7 +57,7 @@ def tvl1_pairs(
     Parameters
     ----------
     sources, targets : (n, y, x) or (n, y, x, channel) uint8 of one shape, channel 1 or 3 (RGB).
-    device : "cpu", "cuda", "cuda:1" ..., or "auto": the first GPU where there is one, else the CPU.
+    device : "cpu", "cuda", "cuda:1" ..., or "auto": torch's current GPU where there is one, else the CPU.
     batch : pairs solved together. It bounds the memory: about 25 MB a pair of 224 x 224 px on the CPU.
     parameters : the other fields of `Tvl1`, by name.
 
@@ -151,11 +151,12 @@ class Tvl1(Stage):
         """The flows of stacks of images by the engine "torch", as `tvl1_pairs`."""
         import torch
 
-        from mer_pipe.stages import _tvl1_torch
+        from mer_pipe.stages import _tvl1_batches
+        from mer_pipe.stages._tvl1_torch import Settings
 
         place = _device(device)
         try:
-            return _tvl1_torch.flow(sources, targets, place, batch, _tvl1_torch.Settings(**self._settings()))
+            return _tvl1_batches.flow(sources, targets, place, batch, Settings(**self._settings()))
         except torch.cuda.OutOfMemoryError as error:
             raise MemoryError(f"{place} has no room for {batch} pairs at once") from error
 
@@ -181,6 +182,8 @@ def _device(name: str) -> torch.device:
         raise RecipeError(f"flow is not solved on {name!r}", "Take auto, cpu or cuda.")
     if place.type == "cuda" and (place.index or 0) >= there:
         raise MachineError(f"device {name} is not there: torch sees {there} GPUs", "Take device=cpu or auto.")
+    if place.type == "cuda" and place.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
     return place
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from mer_pipe.stages import _planes_torch as planes
-from mer_pipe.stages import _tvl1_torch
+from mer_pipe.stages import _tvl1_batches, _tvl1_torch
 from mer_pipe.stages.flow import Tvl1, tvl1, tvl1_pairs
 from mer_pipe.types import ClipError, MachineError, RecipeError
 from tests.stages.test_flow import CONSTANTS, X, Y, photograph, reference_steps
@@ -159,10 +160,48 @@ def test_loops_that_cannot_be_fused_are_run_as_they_are_with_a_warning():
             raise RuntimeError("no compiler here\nand more")
 
     with pytest.warns(RuntimeWarning, match=r"cannot fuse the loops of the flow \(no compiler here\)"):
-        assert _tvl1_torch.that_run(run) is _tvl1_torch.PLAIN
+        assert _tvl1_batches.that_run(run) is _tvl1_torch.PLAIN
     assert len(ran) == 2
     with pytest.warns(RuntimeWarning), pytest.raises(ValueError, match="of its own"):
-        _tvl1_torch.that_run(lambda loops: (_ for _ in ()).throw(ValueError("a fault of its own")))
+        _tvl1_batches.that_run(lambda loops: (_ for _ in ()).throw(ValueError("a fault of its own")))
+
+
+class Replaying:
+    """Stands for torch.cuda's streams and graphs on the CPU: what is recorded runs again when it is replayed."""
+
+    def __init__(self, monkeypatch):
+        for name in ("stream", "graph", "device"):
+            monkeypatch.setattr(torch.cuda, name, lambda *_: contextlib.nullcontext())
+        monkeypatch.setattr(torch.cuda, "Stream", lambda: self)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda: self)
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: self)
+        monkeypatch.setattr(_tvl1_batches, "fused", lambda: _tvl1_torch.PLAIN)
+        monkeypatch.setattr(_tvl1_batches, "recorded", self.recorded)
+        self.sizes = []
+
+    def recorded(self, shape, device, settings):
+        self.sizes.append(shape[0])
+        made = _tvl1_batches.Recording(shape, torch.device("cpu"), settings)
+        self.replay = lambda: made.flows.copy_(
+            _tvl1_torch.solve(made.sources, made.targets, settings, _tvl1_torch.PLAIN)
+        )
+        return made
+
+    def wait_stream(self, other):
+        pass
+
+
+def test_a_recording_is_filled_replayed_and_cut_to_the_pairs_asked(monkeypatch):
+    """All but the graph itself, which needs a GPU."""
+    sources, targets = (images[:, :40, :50] for images in stack())
+    settings = _tvl1_torch.Settings(**Tvl1("torch")._settings())
+    expected = tvl1_pairs(sources, targets, "cpu")
+    graph = Replaying(monkeypatch)
+    for batch, sizes in ((32, [8]), (4, [4, 4]), (2, [4, 4, 4])):
+        graph.sizes.clear()
+        found = _tvl1_batches.flow(sources, targets, torch.device("cuda"), batch, settings)
+        assert graph.sizes == sizes
+        assert np.array_equal(found, expected)
 
 
 @pytest.mark.slow
@@ -173,7 +212,7 @@ def test_fused_loops_give_what_is_written():
     settings = _tvl1_torch.Settings(**Tvl1("torch", iterations=5)._settings())
     with torch.no_grad():
         plain = _tvl1_torch.solve(sources, targets, settings, _tvl1_torch.PLAIN)
-        fused = _tvl1_torch.solve(sources, targets, settings, _tvl1_torch._fused())
+        fused = _tvl1_torch.solve(sources, targets, settings, _tvl1_batches.fused())
     assert (fused - plain).abs().mean() < 1e-4
 
 
