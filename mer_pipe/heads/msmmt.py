@@ -54,7 +54,7 @@ class Msmmt(Head):
     """
 
     name: ClassVar[str] = "msmmt"
-    title: ClassVar[str] = "MSMMT"
+    title: ClassVar[str] = "MSMMT (Wang et al., 2022)"
 
     training: Training = Training(50, 16, "adamw", 5e-5, 0.05)
     weights: str = ""

@@ -110,7 +110,7 @@ def plan(request: Request) -> Planned:
         "mer_pipe": mer_pipe.__version__,
         "head": head.name,
         "title": head.title,
-        "settings": dataclasses.asdict(head),
+        "settings": _settings(head),
         "protocol": request.protocol,
         "shuffled_labels": request.shuffle_labels,
         "store": {name: known[name] for name in ("contents", "database")} | {"recipe": known["recipe"].get("name", "")},
@@ -127,6 +127,17 @@ def plan(request: Request) -> Planned:
     device = str(pick_device(request.device))
     learnt = sum(p.numel() for p in head.network(table.inputs).parameters() if p.requires_grad)
     return Planned(replace(request, device=device), facts, table.notes, learnt)
+
+
+def _settings(head: Head) -> dict[str, Any]:
+    """The head's settings; a checkpoint is told by its name and digest, never by its place."""
+    from mer_pipe.stages.weights import file_digest
+
+    told = dataclasses.asdict(head)
+    path = told.get("weights", "")
+    if path and not path.startswith("random:"):
+        told["weights"] = f"{Path(path).name} {file_digest(path)}"
+    return told
 
 
 def train(planned: Planned, tell: Observer = lambda event: None) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from mer_pipe.heads.events import Begun, Trained
 from mer_pipe.heads.feeds import HostFeed
 from mer_pipe.heads.head import Training
 from mer_pipe.heads.keeping import read_card, read_views
+from mer_pipe.heads.msmmt import Msmmt
 from mer_pipe.heads.probe import Probe
 from mer_pipe.heads.runs import open_run
 from mer_pipe.heads.train import Request, plan, train
@@ -231,6 +233,13 @@ def test_half_precision_on_a_cpu_is_refused_and_bfloat16_trains(store, tmp_path)
         run(store, tmp_path / "half", Toy(training=replace(QUICK, precision="float16")))
     brain = replace(QUICK, epochs=20, precision="bfloat16")
     assert table([run(store, tmp_path / "brain", Toy(training=brain))])[0].acc.mean > 0.8
+
+
+def test_a_checkpoint_is_recorded_by_its_digest_and_not_by_its_place(tmp_path):
+    (tmp_path / "net.pt").write_bytes(b"weights")
+    told = module._settings(Msmmt(weights=str(tmp_path / "net.pt")))["weights"]
+    assert told == f"net.pt sha256:{hashlib.sha256(b'weights').hexdigest()}"
+    assert module._settings(Msmmt(weights="random:3"))["weights"] == "random:3"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
