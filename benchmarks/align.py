@@ -232,6 +232,9 @@ def crop_table(size: int = 224) -> None:
         truth = signal[1](a * j + b * i + u, c * j + d * i + v)
         methods = {
             "ours": lambda frames, t=transform: crop(frames, t, size),
+            "ours, gray file": lambda frames, t=transform: crop(
+                [np.broadcast_to(frame[..., :1], frame.shape) for frame in frames], t, size
+            ),
             "three steps": lambda frames, s=scale: [three_steps(f, ANGLE, s, size) for f in frames],
             "cv2 cubic warp": lambda frames, t=transform: [one_warp(f, t, size) for f in frames],
         }
