@@ -44,6 +44,18 @@ def held(store, name, rows):
     return torch.from_numpy(zarr.open_array(str(store / name), mode="r")[...][rows])
 
 
+def assert_own_values(store, data):
+    """Every clip's arrays and label are those of the store's row with its name."""
+    names, labels = (zarr.open_array(str(store / column), mode="r")[...].astype(str) for column in ("sample", "label"))
+    names = names.tolist()
+    for found in (*data, *data.batches(2, shuffle=True)):
+        sample = found["sample"]
+        rows = names.index(sample) if isinstance(sample, str) else [names.index(name) for name in sample]
+        for array in data.feed.sources:
+            assert torch.equal(found[array], held(store, array, rows))
+        assert np.array(data.classes)[found["label"].numpy()].tolist() == labels[rows].tolist()
+
+
 def samples(loader):
     return [name for batch in loader for name in batch["sample"]]
 
@@ -87,11 +99,12 @@ def test_rows_of_the_store_can_be_chosen(store):
     assert [item["sample"] for item in data] == ["demo/sub03/EP02_01", "demo/sub01/EP01_01"]
     assert data.left_out == ("demo/sub01/EP03_01",)
     assert data.subjects == ("demo/sub01", "demo/sub03")
+    assert_own_values(store, data)
     with pytest.raises(NoSuchRow):
         torch_dataset(store, arrays=ARRAYS, rows=[9])
 
 
-def test_a_split_leaves_one_subject_out(data):
+def test_a_split_leaves_one_subject_out(store, data):
     train, test = data.split(leave_out="demo/sub02")
     assert test.subjects == ("demo/sub02",)
     assert train.subjects == ("demo/sub01", "demo/sub03")
@@ -99,6 +112,8 @@ def test_a_split_leaves_one_subject_out(data):
     assert train.classes == test.classes == data.classes
     inner, left = train.split("demo/sub03")
     assert (inner.subjects, left.subjects) == (("demo/sub01",), ("demo/sub03",))
+    for part in (train, test, inner, left):
+        assert_own_values(store, part)
     assert train.feed is data.feed  # nothing is opened again
 
 
