@@ -46,14 +46,13 @@ def held(store, name, rows):
 
 def assert_own_values(store, data):
     """Every clip's arrays and label are those of the store's row with its name."""
-    names, labels = (zarr.open_array(str(store / column), mode="r")[...].astype(str) for column in ("sample", "label"))
-    names = names.tolist()
+    names, labels = (zarr.open_array(str(store / column), mode="r")[...].tolist() for column in ("sample", "label"))
     for found in (*data, *data.batches(2, shuffle=True)):
         sample = found["sample"]
         rows = names.index(sample) if isinstance(sample, str) else [names.index(name) for name in sample]
         for array in data.feed.sources:
             assert torch.equal(found[array], held(store, array, rows))
-        assert np.array(data.classes)[found["label"].numpy()].tolist() == labels[rows].tolist()
+        assert np.array(data.classes)[found["label"].numpy()].tolist() == np.array(labels)[rows].tolist()
 
 
 def samples(loader):
