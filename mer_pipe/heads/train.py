@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mer_pipe.heads.events import Begun, Noted, Observer, Trained
 from mer_pipe.heads.protocols import Fold, inner_split, make_folds
 from mer_pipe.heads.runs import Predictions, Run, create
-from mer_pipe.types import MachineError, MerError, RecipeError
+from mer_pipe.types import MachineError, MerError, RecipeError, TrainingError
 
 if TYPE_CHECKING:
     import torch
@@ -241,6 +241,8 @@ def _train_fold(task: _Task) -> Trained:
     run = create(request.out, _facts(request.out))
     fold = run.folds[task.number]
     source = _source(str(request.store), head.needs, request.device, request.backend)
+    if source.contents != run.facts["store"]["contents"]:
+        raise TrainingError(f"{request.store} was built anew since this run was planned", "choose another --out")
     train, watched = _sides(head, source, fold, task.seed)
     if request.shuffle_labels:
         train = _Shuffled(train, fold.name, task.seed)
@@ -294,7 +296,9 @@ class _Source:
         from mer_pipe.heads.clips import StoreClips
         from mer_pipe.heads.feeding import open_feed
         from mer_pipe.heads.table import read_table
+        from mer_pipe.store.open import read_facts
 
+        self.contents = read_facts(store)["contents"]
         self.table: Table = read_table(Path(store), needs)
         self.device = pick_device(device)
         self.feed = open_feed(Path(store), tuple(need.array for need in needs), self.device, backend)

@@ -147,6 +147,14 @@ def test_one_bad_fold_does_not_cost_the_others(store, tmp_path, monkeypatch):
     assert len(list((tmp_path / "run").glob("seed-0/*.json"))) == 3
 
 
+def test_a_store_that_was_built_anew_since_the_plan_is_refused(tmp_path):
+    planned = plan(Request(Toy(training=QUICK), make_store(tmp_path / "made.zarr"), tmp_path / "run"))
+    make_store(tmp_path / "made.zarr", signal=1.0)
+    module._source.cache_clear()
+    with pytest.raises(TrainingError, match="was built anew since this run was planned"):
+        train(planned)
+
+
 def test_values_that_are_not_finite_are_told_with_clip_and_array(tmp_path):
     store = make_store(tmp_path / "bad.zarr", spoil={"casme2/s02/c1": np.nan})
     with pytest.raises(StoreError, match=r"casme2/s02/c1.*features_mrn/vector|features_mrn/vector.*casme2/s02/c1"):
