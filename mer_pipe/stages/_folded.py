@@ -1,4 +1,4 @@
-"""ResNet-18 for inference on the CPU: BatchNorm folded, channels last, packed weights. Imports torch: import it lazily."""
+"""ResNet-18 for inference on the CPU: BatchNorm folded, channels last. Imports torch and numba: import it lazily."""
 
 from __future__ import annotations
 
@@ -8,65 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from mer_pipe.stages import resnet
+from mer_pipe.stages._convolution import Convolution, Winograd, fold
 from mer_pipe.types import Weights
 
 
-class Convolution:
-    """A convolution that has swallowed the BatchNorm after it (in float64), and takes a shortcut and a ReLU with it.
-
-    Where this build of PyTorch has oneDNN's fused convolutions they are used, with the weights packed once for each
-    size of image; otherwise the plain operations are. The two differ by rounding, as two builds of PyTorch do.
-    """
-
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        weight = (conv.weight.double() * gain[:, None, None, None]).float()
-        self.weight = weight.contiguous(memory_format=torch.channels_last)
-        self.bias = (norm.bias.double() - norm.running_mean.double() * gain).float()
-        self.geometry = (conv.padding, conv.stride, conv.dilation, 1)
-        self.packed: dict[torch.Size, Tensor] = {}
-
-    def __call__(self, x: Tensor, relu: bool, shortcut: Tensor | None = None, fused: bool = True) -> Tensor:
-        """Convolve; add `shortcut`, which may be overwritten; cut below zero if `relu`."""
-        if not (fused and _FUSED):
-            padding, stride, dilation, groups = self.geometry
-            y = nn.functional.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
-            y = y if shortcut is None else y.add_(shortcut)
-            return y.relu_() if relu else y
-        if x.shape not in self.packed:
-            self.packed[x.shape] = torch._C._nn.mkldnn_reorder_conv2d_weight(
-                self.weight.to_mkldnn(), *self.geometry, x.shape
-            )
-        common = (x, self.packed[x.shape], self.bias, *self.geometry)
-        after = "relu" if relu else "none"
-        if shortcut is None:
-            return torch.ops.mkldnn._convolution_pointwise(*common, after, [], "")
-        return torch.ops.mkldnn._convolution_pointwise_.binary(
-            shortcut, *common, "add", 1.0, after if relu else None, [], ""
-        )
-
-
-_FUSED = (
-    torch.backends.mkldnn.is_available()
-    and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-    and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
-    and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
-)
-
-
 class Folded:
-    """The maps of a `resnet.ResNet18` in evaluation mode, to rounding (about 1e-6 of their norm)."""
+    """The maps of a `resnet.ResNet18` in evaluation mode, to rounding (below 1e-6 of their norm)."""
 
     def __init__(self, net: resnet.ResNet18, fused: bool = True) -> None:
         self.fused = fused
         with torch.no_grad():
-            self.stem = Convolution(net.conv1, net.bn1)
+            self.stem = _convolution(net.conv1, net.bn1)
             self.blocks = [
                 [
                     (
-                        Convolution(block.conv1, block.bn1),
-                        Convolution(block.conv2, block.bn2),
-                        None if block.downsample is None else Convolution(*block.downsample),
+                        _convolution(block.conv1, block.bn1),
+                        _convolution(block.conv2, block.bn2),
+                        None if block.downsample is None else _convolution(*block.downsample),
                     )
                     for block in layer
                 ]
@@ -90,6 +48,14 @@ class Folded:
             shortcut = x if project is None else project(x, False, fused=self.fused)
             x = second(inner, True, shortcut, fused=self.fused)
         return x
+
+
+def _convolution(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Convolution | Winograd:
+    """Winograd's where it is faster: not in the last stage, whose weights outgrow the caches and whose side may be odd."""
+    weight, bias = fold(conv, norm)
+    if conv.kernel_size == (3, 3) and conv.stride == (1, 1) and conv.out_channels < 512:
+        return Winograd(weight, bias)
+    return Convolution(weight, bias, conv.stride, conv.padding)
 
 
 @lru_cache(maxsize=2)

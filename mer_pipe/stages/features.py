@@ -100,7 +100,7 @@ class Features(Stage):
     """
 
     name: ClassVar[str] = "features"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     stacks: ClassVar[tuple[str, ...]] = ("image",)
 
     weights: Weights = field(kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mer_pipe.stages import _folded, resnet
+from mer_pipe.stages import _convolution, _folded, resnet
 from mer_pipe.stages.features import IMAGENET_MEAN, IMAGENET_STD, OUTPUTS, Features, features
 from mer_pipe.stages.weights import file_digest
 from mer_pipe.types import ClipError, ModelError, RecipeError, Weights
@@ -89,6 +89,32 @@ def test_the_features_are_those_of_the_network_written_out(checkpoint):
     for output, truth in expected.items():
         result = features(stack, weights, output, "float32")[0]
         assert np.abs(result - truth.numpy()).max() < 3e-6 * truth.abs().max()
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(64, 8, 8), (64, 2, 30), (128, 14, 10), (256, 4, 2)])
+@pytest.mark.parametrize("added", [True, False])
+@pytest.mark.parametrize("fused", [True, False])
+def test_winograds_convolution_is_the_direct_one(channels, height, width, added, fused):
+    generator = torch.Generator().manual_seed(height)
+    weight = torch.randn(channels, channels, 3, 3, generator=generator, dtype=torch.float64)
+    bias = torch.randn(channels, generator=generator, dtype=torch.float64)
+    x, shortcut = torch.randn(2, 3, channels, height, width, generator=generator)
+    direct = F.conv2d(x.double(), weight, bias, padding=1) + (shortcut if added else 0)
+    with torch.inference_mode():
+        found = _convolution.Winograd(weight, bias)(x, True, shortcut if added else None, fused)
+    assert (found - direct.clamp(min=0)).norm() < 1e-6 * direct.norm()
+
+
+def test_the_maps_are_within_a_millionth_of_those_in_float64():
+    net = resnet.load(RANDOM)
+    x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        folded = _folded.Folded(net)
+        middle = folded.layer3(x.contiguous(memory_format=torch.channels_last))
+        last = folded.layer4(middle.clone(memory_format=torch.channels_last))
+        truth = net.double()(x.double())
+    for result, exact in zip((middle, last), truth, strict=True):
+        assert (result - exact).norm() < 1e-6 * exact.norm()
 
 
 def test_folding_changes_nothing_but_rounding():
