@@ -19,6 +19,7 @@ _WHERE = {
     "tim": ("mer_pipe.stages.interpolate", "tim"),
     "torch_dataset": ("mer_pipe.heads.dataset", "torch_dataset"),
     "tvl1": ("mer_pipe.stages.flow", "tvl1"),
+    "tvl1_pairs": ("mer_pipe.stages.flow", "tvl1_pairs"),
 }
 __all__ = ["__version__", *_WHERE]
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mer_pipe.report.notebook import show as show
     from mer_pipe.stages.dynamic import rank_pool as rank_pool
     from mer_pipe.stages.flow import tvl1 as tvl1
+    from mer_pipe.stages.flow import tvl1_pairs as tvl1_pairs
     from mer_pipe.stages.interpolate import tim as tim
     from mer_pipe.stages.magnify import magnify as magnify
     from mer_pipe.stages.strain import optical_strain as optical_strain
