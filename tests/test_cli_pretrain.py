@@ -36,7 +36,7 @@ def test_a_training_from_two_sheets_to_weights(invoke, tmp_path):
 def test_a_dry_run_counts_and_writes_nothing(invoke, tmp_path):
     write_planted(tmp_path / "fer", training=16, test=4)
     done = invoke("--root", "fer", "-n")
-    assert "would train 36 epochs at 96 px, 4 at 224 px" in done.output
+    assert "would train 32 epochs at 96 px, 8 at 224 px" in done.output
     assert "nothing was trained" in done.output
     told = json.loads(invoke("--root", "fer", "-n", "--json").stdout)
     assert told["data"]["images"]["PrivateTest"] == {

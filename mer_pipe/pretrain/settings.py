@@ -18,16 +18,17 @@ SIDE = 48
 class Settings:
     """How the network is trained.
 
-    Most epochs see faces enlarged to `size`; the last ones see them at `last_size`, the size at which the features are
-    taken: filters learnt at one scale answer less at another (Touvron et al., NeurIPS 2019), and a few epochs mend it.
+    The first epochs see faces enlarged to `size`, which is cheap; the last ones see them at `last_size`, the size at which
+    the features are taken. Filters answer to the scale at which they were learnt (Touvron et al., NeurIPS 2019), so the last
+    epochs are no mere touch: they have a learning rate of their own.
 
     Attributes
     ----------
     mode : how votes become labels: see `votes.targets`.
     epochs : passes over the training images, the last ones included.
     batch : most images a step; the batches of an epoch are of one size, give or take one.
-    lr : highest learning rate, of SGD with Nesterov momentum 0.9. It rises over the first twentieth of the steps and falls as
-        half a cosine to 0. The default is 0.1 for 256 images a step (He et al., CVPR 2016), in proportion.
+    lr : highest learning rate, of SGD with Nesterov momentum 0.9; see `train.rate`. The default is 0.1 for 256 images a step
+        (He et al., CVPR 2016), in proportion.
     weight_decay : of convolutions and of the classifier's matrix; BatchNorms and biases have none.
     size, last_size : side of the network's input in px, multiples of 32.
     last_epochs : how many epochs, of `epochs`, see `last_size`.
@@ -51,7 +52,7 @@ class Settings:
     weight_decay: float = 5e-4
     size: int = 96
     last_size: int = 224
-    last_epochs: int = 4
+    last_epochs: int = 8
     rotate: float = 10.0
     shift: float = 0.08
     scale: float = 0.1

@@ -94,10 +94,18 @@ def train(
     return state
 
 
-def rate(settings: Settings, step: int, steps: int) -> float:
-    """The learning rate of step number `step`, from 0, of `steps` in all."""
-    rise = min(1.0, (step + 1) / max(1, round(WARM_UP * steps)))
-    return settings.lr * rise * 0.5 * (1 + math.cos(math.pi * step / steps))
+def rate(settings: Settings, epoch: int, step: int, count: int) -> float:
+    """The learning rate of step number `step`, from 0, of the `count` steps of an epoch, from 1.
+
+    It rises over the first twentieth of the steps and falls as half a cosine; where the size changes it does so again.
+    """
+    first, last = 1, settings.epochs
+    if settings.size != settings.last_size and settings.last_epochs:
+        change = settings.epochs - settings.last_epochs
+        first, last = (change + 1, last) if epoch > change else (1, change)
+    done, steps = (epoch - first) * count + step, (last - first + 1) * count
+    rise = min(1.0, (done + 1) / max(1, round(WARM_UP * steps)))
+    return settings.lr * rise * 0.5 * (1 + math.cos(math.pi * done / steps))
 
 
 def epoch_of(
@@ -124,7 +132,7 @@ def epoch_of(
     net.train()
     for step, chosen in enumerate(np.array_split(rng.permutation(len(part)), count)):
         for group in optimizer.param_groups:
-            group["lr"] = rate(settings, (epoch - 1) * count + step, settings.epochs * count)
+            group["lr"] = rate(settings, epoch, step, count)
         images, wanted, moved = (torch.from_numpy(a[chosen]).to(device) for a in (part.images, labels, affine))
         x = network.views(images, settings.side(epoch), moved)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):

@@ -124,13 +124,26 @@ def test_measures_are_those_counted_one_by_one():
     assert found["macro_f1"] == pytest.approx(sum(scores) / 6)
 
 
+def rates(settings: Settings, count: int) -> list[float]:
+    return [rate(settings, epoch, step, count) for epoch in range(1, settings.epochs + 1) for step in range(count)]
+
+
 def test_the_rate_rises_over_a_twentieth_and_falls_to_nothing():
-    rates = [rate(Settings(lr=0.1), step, 1000) for step in range(1000)]
-    assert int(np.argmax(rates)) == 49
-    assert rates[49] == pytest.approx(0.1, rel=0.01)
-    assert rates[0] == pytest.approx(0.1 / 50, rel=0.01)
-    assert rates[500] == pytest.approx(0.05)
-    assert rates[-1] < 1e-6
+    found = rates(Settings(lr=0.1, epochs=10, last_epochs=0), 100)
+    assert int(np.argmax(found)) == 49
+    assert found[49] == pytest.approx(0.1, rel=0.01)
+    assert found[0] == pytest.approx(0.1 / 50, rel=0.01)
+    assert found[500] == pytest.approx(0.05)
+    assert found[-1] < 1e-6
+
+
+def test_the_rate_rises_and_falls_again_where_the_size_changes():
+    """At the end of the first fall nothing could be learnt: filters must grow when faces do."""
+    found = rates(Settings(lr=0.1, epochs=10, last_epochs=4, size=96, last_size=224), 100)
+    assert found[:600] == rates(Settings(lr=0.1, epochs=6, last_epochs=0), 100)
+    assert found[600:] == rates(Settings(lr=0.1, epochs=4, last_epochs=0), 100)
+    same = rates(Settings(lr=0.1, epochs=10, last_epochs=4, size=96, last_size=96), 100)
+    assert same == rates(Settings(lr=0.1, epochs=10, last_epochs=0), 100)
 
 
 @pytest.mark.parametrize(
