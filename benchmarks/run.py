@@ -178,8 +178,8 @@ SECTIONS = (
         "ResNet-18",
         "features.py",
         "--runs 5",
-        (Goal("ResNet-18 against the eager module: times faster", _last("mer-pipe"), 1.6),
-         Goal("its relative error against float64", rf"^mer-pipe .* {NUMBER}$", at_most=1e-6)),
+        (Goal("ResNet-18 against the eager module: times faster", _last("mer-pipe "), 1.6),
+         Goal("its relative error against float64", rf"^mer-pipe  .* {NUMBER}$", at_most=1e-6)),
     ),
     Section("Align and crop", "align.py --crop-only"),
     Section(

@@ -10,6 +10,7 @@ from typing import Any
 from mer_pipe.stages.align import AlignLandmarks, AlignNone
 from mer_pipe.stages.crop import Crop
 from mer_pipe.stages.dynamic import Dynamic
+from mer_pipe.stages.features import PRECISIONS
 from mer_pipe.stages.flow import Tvl1
 from mer_pipe.stages.magnify import Eulerian, EulerianClip, FlowWarp
 from mer_pipe.stages.strain import Strain
@@ -141,10 +142,15 @@ class FeaturesRecipe:
     ----------
     weights : a checkpoint file with torchvision's ResNet-18 names, or "random:SEED" for seeded random values.
     dtype : of the stored features, "float16" or "float32".
+    precision : of the network, "float32" or "bfloat16"; the latter only for weights that keep a cosine of 0.9999 to float32.
     """
 
     weights: str = "random:0"
     dtype: str = "float16"
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        _choice("features.precision", self.precision, PRECISIONS)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from mer_pipe.recipes import BUILT_IN, find_models, wire
+import dataclasses
+
+import pytest
+
+from mer_pipe.recipes import BUILT_IN, find_models, wire, with_values
 from mer_pipe.recipes.recipe import Recipe
-from mer_pipe.types import Frames, Sample
+from mer_pipe.types import Frames, ModelError, RecipeError, Sample
 
 SAMPLE = Sample("x", "s", "c", Frames(("a", "b", "c"), (1, 2, 3)), 0, 1, 2, 200.0)
 
@@ -16,3 +20,34 @@ def graph(recipe: Recipe):
 def test_the_gap_of_a_dynamic_image_is_published_beside_it():
     products = {(p.group, p.name): p for p in graph(BUILT_IN["demo"]).products}
     assert products["dynamic", "gap"].systems == products["dynamic", "image"].systems == ("msmmt",)
+
+
+def test_features_in_bfloat16_have_other_keys_and_tell_how_near_they_are():
+    near = with_values(BUILT_IN["demo"], {"features.precision": "bfloat16"})
+    plain, rounded = graph(BUILT_IN["demo"]), graph(near)
+    for name in ("features_mrn", "features_aman"):
+        stages = plain.nodes[name].stage, rounded.nodes[name].stage
+        assert [stage.parameters()["precision"] for stage in stages] == ["float32", "bfloat16"]
+    told = {p.node: p.about for p in rounded.products if p.node.startswith("features")}
+    assert told.keys() == {"features_mrn", "features_aman"}
+    for about in told.values():
+        assert "in bfloat16: cosine to float32 of 0.9999" in about
+    assert not any(p.about for p in plain.products if p.node.startswith("features"))
+
+
+def test_nothing_is_measured_for_systems_without_features():
+    near = with_values(BUILT_IN["demo"], {"features.precision": "bfloat16"})
+    assert find_models(dataclasses.replace(near, systems=("msmmt",))).agreement == {}
+    assert find_models(dataclasses.replace(near, systems=("mrn",))).agreement.keys() == {"pool1024"}
+
+
+def test_weights_that_bfloat16_does_not_carry_are_refused_before_a_clip_is_touched(monkeypatch):
+    from mer_pipe.stages import _precision
+
+    monkeypatch.setattr(_precision, "GATE", 0.9999999)
+    _precision.agreement.cache_clear()
+    near = with_values(BUILT_IN["demo"], {"features.precision": "bfloat16"})
+    with pytest.raises(ModelError, match=r"cosine of 0\.9999\d\d to float32, less than 0\.9999999"):
+        find_models(near)
+    with pytest.raises(RecipeError, match="features.precision='half'"):
+        with_values(BUILT_IN["demo"], {"features.precision": "half"})

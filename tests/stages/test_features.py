@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from mer_pipe.stages import _convolution, _folded, resnet
-from mer_pipe.stages.features import IMAGENET_MEAN, IMAGENET_STD, OUTPUTS, Features, features
+from mer_pipe.stages.features import IMAGENET_MEAN, IMAGENET_STD, OUTPUTS, Features, bfloat16_agreement, features
 from mer_pipe.stages.weights import file_digest
 from mer_pipe.types import ClipError, ModelError, RecipeError, Weights
 
@@ -147,6 +147,28 @@ def test_an_image_does_not_feel_the_images_beside_it(output):
         assert features(stack[i : i + 1], RANDOM, output)[0].tobytes() == together[i].tobytes()
 
 
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_bfloat16_keeps_the_features(output):
+    stack = images(3)
+    exact, near = (features(stack, RANDOM, output, "float32", precision=p) for p in ("float32", "bfloat16"))
+    assert 1e-4 < np.linalg.norm(near - exact) / np.linalg.norm(exact) < 0.02
+    assert features(stack[2:], RANDOM, output, "float32", precision="bfloat16")[0].tobytes() == near[2].tobytes()
+    assert bfloat16_agreement(RANDOM, output) >= 0.9999
+    assert bfloat16_agreement(RANDOM, output, precision="float32") == 1
+
+
+def test_weights_that_bfloat16_does_not_carry_are_refused(checkpoint):
+    state = trained_state()
+    state["bn1.bias"] += 300  # a pedestal that 8 bits spend themselves on; the next convolution sees differences only
+    for channel in range(64):
+        state["layer1.0.conv1.weight"][channel] -= state["layer1.0.conv1.weight"][channel].mean()
+    state["layer1.0.bn2.weight"] *= 300
+    state["layer1.0.bn2.running_mean"] *= 0
+    with pytest.raises(ModelError, match="Take features.precision=float32"):
+        features(images(1), checkpoint(state), precision="bfloat16")
+    assert features(images(1), checkpoint(state), dtype="float32").any()
+
+
 def test_a_seed_names_its_weights():
     stack = images(1)
     first, again = features(stack, RANDOM), features(stack, Weights("random:0"))
@@ -216,6 +238,8 @@ def test_bad_parameters_are_refused():
         Features(weights=RANDOM, output="layer9")
     with pytest.raises(RecipeError, match="int8"):
         Features(weights=RANDOM, dtype="int8")
+    with pytest.raises(RecipeError, match="float64"):
+        Features(weights=RANDOM, precision="float64")
     with pytest.raises(RecipeError, match="normalised"):
         Features(weights=RANDOM, std=(1.0, 0.0, 1.0))
     with pytest.raises(ModelError, match="names no seed"):
