@@ -1,10 +1,11 @@
 """A whole build against a straightforward peer script: every array of all five systems, clip by clip.
 
-    OMP_NUM_THREADS=1 python benchmarks/build.py [--clips 6] [--magnifier flow|learned] [--dis fine|medium] [--quick]
+    OMP_NUM_THREADS=1 python benchmarks/build.py [--clips 6] [--magnifier flow|learned] [--dis fine|medium] [--bfloat16]
+                                                 [--quick]
 
 The demo database (synthetic faces) is built by mer-pipe and by `peer.py`, interleaved: each clip goes through both in
 turn, and every other clip through the peer first. Each side has one process, so that it meets no memory that the other
-has torn up, and one thread; the two never work at once. All in float32.
+has torn up, and one thread; the two never work at once. All in float32, unless `--bfloat16` is given.
 
 mer-pipe's seconds are all that a build takes: planning with digests, reading and writing its cache with fsync, publishing
 the store (plan and publish in equal shares a clip). The peer's are its computations and one np.save an array, without
@@ -58,7 +59,7 @@ STAGES = {  # row of the table: nodes of the graph
     "rank pooling": ("dynamic",),
     "write, publish": (),
 }
-OWN = ("align", "travel", "scene")  # groups of the store that the peer leaves out
+OWN = ("align", "travel", "scene", "dynamic/gap")  # what of the store the peer leaves out
 
 
 def start() -> None:
@@ -185,6 +186,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=6)
     parser.add_argument("--magnifier", choices=("flow", "learned"), default="flow")
     parser.add_argument("--dis", choices=("fine", "medium"), default="fine", help="settings of the peer's flow")
+    parser.add_argument("--bfloat16", action="store_true", help="our features in bfloat16; the peer's stay in float32")
     parser.add_argument("--quick", action="store_true", help="two clips; one with the network")
     given = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":
@@ -195,7 +197,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         network = place / "random.safetensors"
-        recipes = {"mer-pipe": {}}
+        recipes = {"mer-pipe": {"features.precision": "bfloat16" if given.bfloat16 else "float32"}}
         if learned:
             torch.manual_seed(0)
             save_file(MagNet().state_dict(), network)

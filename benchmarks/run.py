@@ -107,6 +107,13 @@ SECTIONS = (
         (Goal("whole build, peer with a cheap DIS pass for every AF: times faster", _last("whole build"), 8),),
     ),
     Section(
+        "Whole build, features in bfloat16",
+        "build.py --bfloat16 --clips 2",
+        "--quick",
+        (Goal("whole build with features in bfloat16, peer in float32: times faster", _last("whole build"), 30),),
+        "The goal is from a machine with AMX; here bfloat16 has twice the speed of float32 at most.",
+    ),
+    Section(
         "Whole build, the peer with the learned magnifier",
         "build.py --magnifier learned --clips 2",
         "--quick",
