@@ -265,6 +265,7 @@ What the benchmark scripts printed on one machine. `python benchmarks/run.py` me
 
 Every solver has one thread. Peers run in turn with ours on each input; ratios are taken input by input and told as median
 (min-max). The machine is shared, and other work was running on it: times in seconds carry that noise, ratios less of it.
+Strain, rank pooling and ResNet-18 are told in CPU time.
 All inputs are synthetic (the generated demo faces) or photographs with synthetic motion: no figure here says anything of
 recognition. Goals were set from prototypes, partly on another machine, before the code was written; those that are
 missed say so.
