@@ -12,6 +12,7 @@ _FUSED = (
     torch.backends.mkldnn.is_available()
     and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
     and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
+    and hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")
     and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
 )
 
@@ -42,10 +43,12 @@ class Convolution:
         self.bias = bias.to(dtype)
         self.geometry = (padding, stride, (1, 1), groups)
         self.packed: dict[torch.Size, Tensor] = {}
+        # oneDNN has no bfloat16 on processors without AVX-512; PyTorch's own operations have it everywhere.
+        self.fusible = _FUSED and (dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
     def __call__(self, x: Tensor, relu: bool, shortcut: Tensor | None = None, fused: bool = True) -> Tensor:
         """Convolve; add `shortcut`, which may be overwritten; cut below zero if `relu`."""
-        if not (fused and _FUSED):
+        if not (fused and self.fusible):
             padding, stride, dilation, groups = self.geometry
             y = nn.functional.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
             y = y if shortcut is None else y.add_(shortcut)

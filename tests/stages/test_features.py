@@ -139,6 +139,18 @@ def test_fused_and_plain_operations_agree_to_rounding():
     assert (fused - plain).norm() < 1e-6 * plain.norm()
 
 
+def test_bfloat16_needs_no_fused_operations():
+    net = resnet.read(trained_state(), "test")
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(5)).contiguous(
+        memory_format=torch.channels_last
+    )
+    with torch.inference_mode():
+        exact = _folded.Folded(net).layer3(x)
+        for fused in (True, False):
+            near = _folded.Folded(net, fused, torch.bfloat16).layer3(x.bfloat16())
+            assert (near - exact).norm() < 0.02 * exact.norm()
+
+
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_an_image_does_not_feel_the_images_beside_it(output):
     stack = images(5)
