@@ -5,28 +5,56 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import int64 as Z
 from numba import njit
+from numba import uint64 as N
 
 STEPS = 24
 CLOSE = 1e-3
+LANES = 32
 
 
 @njit(cache=True, nogil=True)
-def _displacement(flow, x, y):
-    """Bilinear value of `flow` (y, x, 2) at one position; outside the frame the border continues."""
-    height, width = flow.shape[0], flow.shape[1]
-    x = min(max(x, 0.0), width - 1.0)
-    y = min(max(y, 0.0), height - 1.0)
-    x0, y0 = int(x), int(y)
-    x1, y1 = min(x0 + 1, width - 1), min(y0 + 1, height - 1)
-    a, b = x - x0, y - y0
-    u = (1 - b) * ((1 - a) * flow[y0, x0, 0] + a * flow[y0, x1, 0]) + b * (
-        (1 - a) * flow[y1, x0, 0] + a * flow[y1, x1, 0]
-    )
-    v = (1 - b) * ((1 - a) * flow[y0, x0, 1] + a * flow[y0, x1, 1]) + b * (
-        (1 - a) * flow[y1, x0, 1] + a * flow[y1, x1, 1]
-    )
-    return u, v
+def _advance(s, live, af):
+    """One step of every pixel. Returns how many have not settled; only those still better their misfit."""
+    moving = 0
+    for i in range(LANES):
+        x, y, u, v = s[i], s[LANES + i], s[2 * LANES + i], s[3 * LANES + i]
+        to_x, to_y = s[4 * LANES + i] - af * u, s[5 * LANES + i] - af * v
+        misfit, best, last = abs(to_x - x) + abs(to_y - y), s[6 * LANES + i], s[10 * LANES + i]
+        better = (misfit < best) & (live[i] != 0)
+        s[6 * LANES + i] = misfit if better else best
+        s[7 * LANES + i] = u if better else s[7 * LANES + i]
+        s[8 * LANES + i] = v if better else s[8 * LANES + i]
+        live[i] = 0 if better & (misfit < CLOSE) else live[i]
+        moving += live[i]
+        step = s[9 * LANES + i]
+        damped = 0.5 * step
+        damped = damped if damped > 0.125 else 0.125
+        step = damped if misfit > 0.7 * last else step
+        s[9 * LANES + i], s[10 * LANES + i] = step, misfit
+        s[i], s[LANES + i] = x + step * (to_x - x), y + step * (to_y - y)
+    return moving
+
+
+@njit(cache=True, nogil=True)
+def _displacement(s, flow, height, width):
+    """Bilinear values of the flat flow (y, x, 2) at the positions; outside the frame the border continues."""
+    right, bottom = width - 1.0, height - 1.0
+    for i in range(LANES):
+        x, y = s[i], s[LANES + i]
+        x = x if x > 0.0 else 0.0
+        x = x if x < right else right
+        y = y if y > 0.0 else 0.0
+        y = y if y < bottom else bottom
+        x0, y0 = np.int32(x), np.int32(y)
+        a, b = x - np.float64(x0), y - np.float64(y0)
+        across, down = Z(2) if x0 < width - 1 else Z(0), Z(2 * width) if y0 < height - 1 else Z(0)
+        at = 2 * (Z(y0) * width + Z(x0))
+        p, q, r, t = N(at), N(at + across), N(at + down), N(at + across + down)
+        s[2 * LANES + i] = (1 - b) * ((1 - a) * flow[p] + a * flow[q]) + b * ((1 - a) * flow[r] + a * flow[t])
+        p, q, r, t = N(at + 1), N(at + across + 1), N(at + down + 1), N(at + across + down + 1)
+        s[3 * LANES + i] = (1 - b) * ((1 - a) * flow[p] + a * flow[q]) + b * ((1 - a) * flow[r] + a * flow[t])
 
 
 @njit(cache=True, nogil=True)
@@ -34,31 +62,29 @@ def positions_in_target(flow, af):
     """Where each pixel p of the magnified frame is sampled in the target: p - (af - 1) f(x), x + af f(x) = p.
 
     x is found by fixed-point steps from p. Where the magnified motion folds over itself the steps do not settle; they
-    are then damped, and the position with the smallest misfit stands.
+    are then damped, and the position with the smallest misfit stands. Pixels go in runs of LANES, as vectors, through a
+    scratch of constant layout: rows of LANES each, as named in `_advance`.
     """
     height, width = flow.shape[0], flow.shape[1]
     out = np.empty((height, width, 2), np.float32)
+    flat = flow.reshape(-1)
+    s, live = np.empty(11 * LANES), np.empty(LANES, np.int64)
     for row in range(height):
-        for column in range(width):
-            u, v = float(flow[row, column, 0]), float(flow[row, column, 1])
-            step, last, best = 1.0, math.inf, math.inf
-            best_u, best_v = u, v
-            x, y = float(column), float(row)
+        for start in range(0, width, LANES):
+            for i in range(LANES):  # beyond the end of the row the last pixel is repeated
+                column = min(start + i, width - 1)
+                u, v = float(flow[row, column, 0]), float(flow[row, column, 1])
+                s[i], s[LANES + i], s[2 * LANES + i], s[3 * LANES + i] = column, row, u, v
+                s[4 * LANES + i], s[5 * LANES + i], s[6 * LANES + i] = column, row, math.inf
+                s[7 * LANES + i], s[8 * LANES + i], s[9 * LANES + i], s[10 * LANES + i] = u, v, 1.0, math.inf
+                live[i] = 1
             for _ in range(STEPS):
-                to_x, to_y = column - af * u, row - af * v
-                misfit = abs(to_x - x) + abs(to_y - y)
-                if misfit < best:
-                    best, best_u, best_v = misfit, u, v
-                    if misfit < CLOSE:
-                        break
-                if misfit > 0.7 * last:
-                    step = max(0.5 * step, 0.125)
-                last = misfit
-                x += step * (to_x - x)
-                y += step * (to_y - y)
-                u, v = _displacement(flow, x, y)
-            out[row, column, 0] = column - (af - 1.0) * best_u
-            out[row, column, 1] = row - (af - 1.0) * best_v
+                if _advance(s, live, af) == 0:
+                    break
+                _displacement(s, flat, height, width)
+            for i in range(min(LANES, width - start)):
+                out[row, start + i, 0] = start + i - (af - 1.0) * s[7 * LANES + i]
+                out[row, start + i, 1] = row - (af - 1.0) * s[8 * LANES + i]
     return out
 
 
