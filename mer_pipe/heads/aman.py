@@ -1,7 +1,9 @@
 """AMAN: the Attention-based Magnification-Adaptive Network. Imports torch: import it lazily.
 
 Wei et al., "A Novel Micro-Expression Recognition Approach Using Attention-Based Magnification-Adaptive Networks", ICASSP
-2022. Training defaults and the two quirks are those of the authors' released code.
+2022. Training defaults and the two quirks are those of the authors' released code, but for the learning rate: its 1e-3 goes with
+its batch statistics. RMSprop's first step moves every weight by ten times the rate, and a layer 4 that keeps the checkpoint's
+statistics does not come back from that.
 """
 
 from __future__ import annotations
@@ -112,16 +114,17 @@ class Aman(Head):
     weights : the ResNet-18 checkpoint that made the store's features; "" where the store's recipe says "random:SEED".
     layer4_init : "pretrained": from that checkpoint, as the paper says. "random": what the released code does.
     bn_mode : "eval": layer 4's batch norms keep the checkpoint's statistics. "batch": the factors of one frame are
-        normalised by their own statistics, in prediction too, as in the released code, which never leaves training mode.
+        normalised by their own statistics, in prediction too, as in the released code, which never leaves training mode
+        (its learning rate is 1e-3).
     magnification_attention, frame_attention : False takes the plain mean over the factors or over the frames (the
         paper's ablation).
     """
 
     name: ClassVar[str] = "aman"
-    title: ClassVar[str] = "AMAN"
+    title: ClassVar[str] = "AMAN (Wei et al., ICASSP 2022)"
 
     training: Training = Training(
-        epochs=50, batch=4, optimizer="rmsprop", lr=1e-3, weight_decay=1e-4, schedule="step", every=30, factor=0.2
+        epochs=50, batch=4, optimizer="rmsprop", lr=1e-4, weight_decay=1e-4, schedule="step", every=30, factor=0.2
     )
     af: tuple[float, ...] = ()
     weights: str = ""

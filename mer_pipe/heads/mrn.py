@@ -114,7 +114,7 @@ class Mrn(Head):
     """
 
     name: ClassVar[str] = "mrn"
-    title: ClassVar[str] = "MRN"
+    title: ClassVar[str] = "MRN (Wei et al., ICPR 2022)"
     system: ClassVar[str] = "mrn"
 
     training: Training = Training(epochs=40, batch=16, optimizer="adam", lr=2e-4, schedule="step", every=10, factor=0.1)

@@ -67,7 +67,7 @@ class Uamrn(Mrn):
     """
 
     name: ClassVar[str] = "uamrn"
-    title: ClassVar[str] = "UAMRN"
+    title: ClassVar[str] = "UAMRN (Wei et al., Entropy 2022)"
     system: ClassVar[str] = "uamrn"
 
     heads: int = 2

@@ -185,6 +185,10 @@ class Recipe:
             _choice("systems", system, SYSTEMS)
         if not self.systems:
             raise RecipeError("no system is asked for", f"choose of {', '.join(SYSTEMS)}")
+        if self.crop.size % 32 and set(self.systems) & {"aman", "mrn", "uamrn"}:
+            below = self.crop.size // 32 * 32
+            told = f"crop.size={self.crop.size} is not a multiple of 32, as the features of aman, mrn and uamrn need"
+            raise RecipeError(told, f"take {below or 32} or {below + 32}, or build other systems with --only")
 
 
 BUILT_IN: dict[str, Recipe] = {
