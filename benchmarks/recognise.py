@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/recognise.py FOLDER [--weights FILE] [--heads probe,mrn] [--print]
 
 FOLDER keeps the three stores and all runs; what is there already is not made again, so that it can be stopped. 8 generated
-people, 13 clips each, five classes, crops of 128 and 112 px. Everything is smaller than in the papers, so that two CPU cores do it in
-an hour: the sizes are in `SIZES` below and were fixed before the first run. Four folds of two people each; nothing is chosen
-by any test clip. The figures say that a head can learn from the store it reads. They say nothing of recognition on real faces.
+people, 13 clips each, five classes, crops of 128 and 112 px. Everything is smaller than in the papers, so that two CPU cores do
+it in about an hour: see `SIZES`, fixed before the first run. Four folds of two people each; nothing is chosen by any test clip.
+The figures say that a head can learn from the store it reads. They say nothing of recognition on real faces.
 """
 
 from __future__ import annotations

@@ -67,9 +67,9 @@ def test_probabilities_are_rows_that_sum_to_one():
     assert Aman().needs == (Need("features_aman/map", "aman"),)
 
 
-def test_the_training_is_the_released_codes():
+def test_the_training_is_the_released_codes_but_for_the_rate():
     how = Aman().training
-    assert (how.optimizer, how.lr, how.eps, how.weight_decay) == ("rmsprop", 1e-3, 1e-8, 1e-4)
+    assert (how.optimizer, how.lr, how.eps, how.weight_decay) == ("rmsprop", 1e-4, 1e-8, 1e-4)
     assert (how.schedule, how.every, how.factor, how.epochs, how.batch) == ("step", 30, 0.2, 50, 4)
 
 
