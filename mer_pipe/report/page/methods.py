@@ -176,7 +176,9 @@ def _flow(recipe: Mapping[str, Any], held: set[str]) -> str:
     flow, target = recipe["flow"], recipe["ruan"]["target"]
     if flow["engine"] == "opencv":
         flow = {name: flow[name] for name in ("engine", "attachment", "scale_step")}
-    solver = " solved by a primal-dual method [chambolle2011primaldual]" if flow["engine"] in ("native", "torch") else ""
+    solver = (
+        " solved by a primal-dual method [chambolle2011primaldual]" if flow["engine"] in ("native", "torch") else ""
+    )
     where = f" from onset and from offset to the {target if target == 'apex' else 'magnified apex'}" if (
         held & {"flow_onset", "flow_offset"}
     ) else ""  # fmt: skip
