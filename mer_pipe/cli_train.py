@@ -91,7 +91,6 @@ def train(head: str, store: str, settings: str | None, values: tuple[str, ...], 
       mer-pipe train --head aman --store casme2.zarr --seeds 3 --set training.epochs=20
       mer-pipe train --head mrn --store casme2.zarr --grid planes=0 --grid planes=3 --out planes
     """
-    from mer_pipe.heads.card import write_card
     from mer_pipe.heads.evaluate import table
     from mer_pipe.heads.train import Request, plan
     from mer_pipe.heads.train import train as run_all
@@ -116,7 +115,6 @@ def train(head: str, store: str, settings: str | None, values: tuple[str, ...], 
             continue
         with console_train.progress(console.terminal(stderr=True), count, quiet=as_json) as tell:
             runs.append(run_all(found, tell))
-        write_card(runs[-1])
     if dry_run:
         if as_json:
             print_json(done)

@@ -156,16 +156,34 @@ def test_the_recipe_page_runs(tmp_path):
     run_page(HOUSE / "docs/how-to/another-recipe.md", tmp_path)
 
 
-def test_the_tutorial_runs(reference, tmp_path):
-    """On a store of the demo's first clips whose arrays hold zeros: the real one takes a minute to build."""
+@pytest.fixture(scope="module")
+def zeros(reference, tmp_path_factory) -> Path:
+    """A folder with `demo.zarr`, the demo's first clips with arrays of zeros: the real one takes a minute to build."""
+    folder = tmp_path_factory.mktemp("zeros")
     few = {"subjects": 2, "clips": 6, "frames": (12, 13), "size": (120, 160)}
     request = api.make_request(
         "demo",
-        tmp_path / "data",
-        store=tmp_path / "demo.zarr",
-        cache=tmp_path / "cache",
+        folder / "data",
+        store=folder / "demo.zarr",
+        cache=folder / "cache",
         values={f"dataset.{name}": value for name, value in few.items()},
         limit=8,
     )
     reference.publish_zeros(request)
-    run_page(HOUSE / "docs/tutorial.md", tmp_path)
+    return folder
+
+
+def test_the_tutorial_runs(zeros):
+    run_page(HOUSE / "docs/tutorial.md", zeros)
+
+
+def test_a_head_of_ones_own_trains(zeros):
+    run_page(HOUSE / "docs/how-to/your-own-head.md", zeros)
+    assert (zeros / "small-cnn/README.md").read_text().startswith("# Small CNN on u, v, strain on demo")
+    assert len(list((zeros / "small-cnn/seed-0").glob("*.json"))) == 2
+
+
+def test_the_first_block_of_that_page_is_forty_lines():
+    code = blocks(HOUSE / "docs/how-to/your-own-head.md", "python")[0]
+    own = code.partition("@dataclass")[2]
+    assert len([line for line in own.splitlines() if line.strip()]) <= 40

@@ -141,13 +141,15 @@ def _settings(head: Head) -> dict[str, Any]:
 
 
 def train(planned: Planned, tell: Observer = lambda event: None) -> Run:
-    """Train every fold that is not on disk yet.
+    """Train every fold that is not on disk yet, and write the run's card.
 
     Raises
     ------
     TrainingError : `out` holds another run, or a fold cannot be trained; the other folds are trained all the same.
     MachineError : too little memory.
     """
+    from mer_pipe.heads.card import write_card
+
     request = planned.request
     run = create(request.out, planned.facts)
     tasks = [_Task(request, number, seed) for seed in request.seeds for number in range(len(run.folds))]
@@ -166,6 +168,7 @@ def train(planned: Planned, tell: Observer = lambda event: None) -> Run:
         more = f" (and {len(failed) - 1} folds more)" if len(failed) > 1 else ""
         kept = f"{finished} folds were finished and are kept" if finished else ""
         raise type(first)(first.message + more, "; ".join(filter(None, (first.fix, kept))))
+    write_card(run)
     return run
 
 
