@@ -37,11 +37,19 @@ class _Clock:
         self.spent = 0.0
         self.feed = ""
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Begun):
+    def __call__(self, event: Event) -> Iterator[str]:
+        """Take an event in; the lines that it is worth."""
+        if isinstance(event, Noted):
+            yield f"[dim]{escaped(event.text)}[/]"
+        elif isinstance(event, Begun):
             self.total, self.done = event.folds - event.kept, 0
+            kept = f", {event.kept} of them trained before" if event.kept else ""
+            epochs = f" of {count(event.epochs, 'epoch')}" if event.epochs else ""
+            yield f"{count(event.folds, 'fold')}{epochs}{kept}"
         elif isinstance(event, Trained):
-            self.feed = self.feed or event.feed
+            if not self.feed:
+                self.feed = event.feed
+                yield f"[dim]clips come {escaped(self.feed)}[/]"
             self.done += 1
             self.spent += event.seconds
             self.right += event.right
@@ -62,12 +70,8 @@ class _Lines:
         self.console, self.clock, self.last = console, _Clock(workers), time.monotonic()
 
     def tell(self, event: Event) -> None:
-        known = self.clock.feed
-        self.clock(event)
-        if isinstance(event, Begun | Noted):
-            self.console.print(_line(event))
-        if self.clock.feed != known:
-            self.console.print(f"[dim]clips come {escaped(self.clock.feed)}[/]")
+        for line in self.clock(event):
+            self.console.print(line)
         if isinstance(event, Trained) and time.monotonic() - self.last > 10:
             self.last = time.monotonic()
             self.console.print(f"{self.clock.done} of {count(self.clock.total, 'fold')}: {self.clock.note}")
@@ -97,31 +101,20 @@ class _Bar:
         self.bars.__exit__(*error)
 
     def tell(self, event: Event) -> None:
-        known = self.clock.feed
-        self.clock(event)
-        if isinstance(event, Begun | Noted):
-            self.console.print(_line(event))
-        if self.clock.feed != known:
-            self.console.print(f"[dim]clips come {escaped(self.clock.feed)}[/]")
+        for line in self.clock(event):
+            self.console.print(line)
         if isinstance(event, Begun):
             self.row = self.bars.add_task("folds", total=self.clock.total, note="")
         elif isinstance(event, Trained) and self.row is not None:
             self.bars.update(self.row, advance=1, note=f"{escaped(event.fold)} · {self.clock.note}")
 
 
-def _line(event: Begun | Noted) -> str:
-    if isinstance(event, Noted):
-        return f"[dim]{escaped(event.text)}[/]"
-    kept = f", {event.kept} of them trained before" if event.kept else ""
-    epochs = f" of {count(event.epochs, 'epoch')}" if event.epochs else ""
-    return f"{count(event.folds, 'fold')}{epochs}{kept}"
-
-
 def planned(console: Console, found: Planned, last_line: str = "") -> None:
     """What a run would train."""
     facts = found.facts
     people = len({clip["subject"] for clip in facts["clips"]})
-    console.print(f"[bold]{facts['title']}[/], {_millions(found.parameters)}")
+    learnt = f", {_millions(found.parameters)}" if found.parameters else ""
+    console.print(f"[bold]{facts['title']}[/]{learnt}")
     console.print(
         f"{count(len(facts['clips']), 'clip')} of {count(people, 'subject')}, "
         f"{len(facts['classes'])} classes ({escaped(', '.join(facts['classes']))})"

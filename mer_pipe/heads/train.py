@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mer_pipe.heads.events import Begun, Noted, Observer, Trained
 from mer_pipe.heads.protocols import Fold, inner_split, make_folds
 from mer_pipe.heads.runs import Predictions, Run, create
+from mer_pipe.observing import unfailing
 from mer_pipe.types import MachineError, MerError, RecipeError, TrainingError
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def train(planned: Planned, tell: Observer = lambda event: None) -> Run:
     from mer_pipe.heads.card import write_card
 
     request = planned.request
+    tell = unfailing(tell, "the training")
     run = create(request.out, planned.facts)
     tasks = [_Task(request, number, seed) for seed in request.seeds for number in range(len(run.folds))]
     todo = [task for task in tasks if run.predictions(task.seed, task.number) is None]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mer_pipe.pipeline.events import Failed, Observer, Planned, Publishing, Settled, unfailing
+from mer_pipe.observing import unfailing
+from mer_pipe.pipeline.events import Failed, Observer, Planned, Publishing, Settled
 from mer_pipe.pipeline.executors import Executor
 from mer_pipe.pipeline.nodes import Product
 from mer_pipe.pipeline.plan import ClipPlan, Plan, described
@@ -73,7 +74,7 @@ def build(
     MerError : no clip could be finished.
     """
     begun = time.perf_counter()
-    tell = unfailing(tell)
+    tell = unfailing(tell, "the build")
     made: Counter[str] = Counter()
     failed = {failure.sample: failure for failure in plan.failed}
     tell(Planned(len(plan.clips), plan.missing))

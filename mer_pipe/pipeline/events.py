@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -86,22 +85,3 @@ class Publishing:
 
 Event = Planned | Started | Made | Remade | Failed | Settled | Suspected | Publishing
 Observer = Callable[[Event], None]
-
-
-def unfailing(observer: Observer) -> Observer:
-    """The observer, but it can't stop a build: when it raises, a warning tells so and it hears no more."""
-    deaf = False
-
-    def tell(event: Event) -> None:
-        nonlocal deaf
-        if deaf:
-            return
-        try:
-            observer(event)
-        except Exception as error:
-            deaf = True
-            warnings.warn(
-                f"the build goes on unseen, its observer failed: {type(error).__name__}: {error}", stacklevel=2
-            )
-
-    return tell

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,22 +55,3 @@ class Testing:
 
 Event = Reading | Began | Stepped | Ended | Testing
 Observer = Callable[[Event], None]
-
-
-def unfailing(observer: Observer | None) -> Observer:
-    """The observer, but it cannot stop a training: when it raises, a warning tells so and it hears no more."""
-    deaf = observer is None
-
-    def tell(event: Event) -> None:
-        nonlocal deaf
-        if deaf:
-            return
-        try:
-            observer(event)
-        except Exception as error:
-            deaf = True
-            warnings.warn(
-                f"the training goes on unseen, its observer failed: {type(error).__name__}: {error}", stacklevel=2
-            )
-
-    return tell

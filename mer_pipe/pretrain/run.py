@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from mer_pipe.observing import unfailing
 from mer_pipe.pretrain import checkpoint, network, report, train
-from mer_pipe.pretrain.events import Began, Observer, Reading, Testing, unfailing
+from mer_pipe.pretrain.events import Began, Observer, Reading, Testing
 from mer_pipe.pretrain.ferplus import Faces, read
 from mer_pipe.pretrain.measures import measure
 from mer_pipe.pretrain.parts import Parts, divide
@@ -68,7 +69,7 @@ def prepare(
     *,
     init: Path | None = None,
     device: str = "auto",
-    tell: Observer | None = None,
+    tell: Observer = lambda event: None,
 ) -> Prepared:
     """Read and check everything; train and write nothing.
 
@@ -89,7 +90,7 @@ def prepare(
     """
     from mer_pipe.stages.weights import file_digest
 
-    say = unfailing(tell)
+    say = unfailing(tell, "the training")
     place = train.choose_device(device)
     resolved = replace(settings, precision=train.choose_precision(settings.precision, place))
     weights = None
@@ -100,7 +101,7 @@ def prepare(
     return Prepared(faces, divide(faces, settings.mode, settings.repeats), resolved, place, weights, out)
 
 
-def run(prepared: Prepared, tell: Observer | None = None) -> tuple[dict[str, Any], bool]:
+def run(prepared: Prepared, tell: Observer = lambda event: None) -> tuple[dict[str, Any], bool]:
     """Train, test once, and write weights, card, curve and report; or go on where an earlier run was cut short.
 
     Returns
@@ -113,7 +114,7 @@ def run(prepared: Prepared, tell: Observer | None = None) -> tuple[dict[str, Any
     ModelError : a checkpoint or the initial weights are damaged.
     StoreError : the folder cannot be written to.
     """
-    say = unfailing(tell)
+    say = unfailing(tell, "the training")
     done = _finished(prepared)
     if done is not None:
         return done, False

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mer_pipe.stages.weights import load_state, misfits
 from mer_pipe.types import ModelError, Weights
 
 
@@ -92,18 +93,8 @@ def read(state: dict[str, Tensor], label: str) -> ResNet18:
     if any(k.endswith("num_batches_tracked") for k in wanted.keys() - found.keys()):
         # Written by PyTorch before 0.4.1, which did not count batches; evaluation does not read the count.
         found |= {k: v for k, v in wanted.items() if k.endswith("num_batches_tracked") and k not in found}
-    wrong = [f"lacks {k}" for k in wanted if k not in found]
-    wrong += [f"has unknown {k}" for k in found if k not in wanted]
-    wrong += [
-        f"{k} is {tuple(found[k].shape)}, not {tuple(v.shape)}"
-        for k, v in wanted.items()
-        if k in found and found[k].shape != v.shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ModelError(
-            f"{label} is no ResNet-18: {'; '.join(wrong[:3])}{more}", "Use a ResNet-18 with torchvision's names."
-        )
+    if wrong := misfits(found, wanted):
+        raise ModelError(f"{label} is no ResNet-18: {wrong}", "Use a ResNet-18 with torchvision's names.")
     net.load_state_dict(found, strict=True)
     return net.eval()
 
@@ -115,6 +106,4 @@ def load(weights: Weights) -> ResNet18:
         if not value.isdecimal():
             raise ModelError(f"{weights.digest!r} names no seed", 'Write "random:0".')
         return read(random_state(int(value)), weights.digest)
-    from mer_pipe.stages.weights import load_state
-
     return read(load_state(weights), weights.digest)

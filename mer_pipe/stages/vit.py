@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mer_pipe.stages.weights import load_state, misfits
 from mer_pipe.types import ModelError, RecipeError, Weights
 
 
@@ -216,19 +217,9 @@ def read(state: dict[str, Tensor], label: str, layout: Layout = Layout()) -> ViT
     with torch.device("meta"):
         net = ViT(layout)
     wanted = net.state_dict()
-    wrong = [f"lacks {k}" for k in wanted if k not in found]
-    wrong += [f"has unknown {k}" for k in found if k not in wanted]
-    wrong += [
-        f"{k} is {tuple(found[k].shape)}, not {tuple(v.shape)}"
-        for k, v in wanted.items()
-        if k in found and found[k].shape != v.shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    if wrong := misfits(found, wanted):
         kind = f"Vision Transformer of depth {layout.depth}, width {layout.width} and patch {layout.patch}"
-        raise ModelError(
-            f"{label} is no {kind}: {'; '.join(wrong[:3])}{more}", "Use a checkpoint with timm's names and these sizes."
-        )
+        raise ModelError(f"{label} is no {kind}: {wrong}", "Use a checkpoint with timm's names and these sizes.")
     net = net.to_empty(device="cpu")
     net.load_state_dict(found, strict=True)
     return net.eval()
@@ -249,6 +240,4 @@ def load(weights: Weights, layout: Layout = Layout()) -> ViT:
         if not value.isdecimal():
             raise ModelError(f"{weights.digest!r} names no seed", 'Write "random:0".')
         return read(random_state(int(value), layout), weights.digest, layout)
-    from mer_pipe.stages.weights import load_state
-
     return read(load_state(weights), weights.digest, layout)

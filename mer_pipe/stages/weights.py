@@ -53,6 +53,18 @@ def load_state(weights: Weights) -> dict[str, Tensor]:
     return _state(_opened(content, weights.path), weights.path)
 
 
+def misfits(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """What keeps named tensors from being those that a network wants, as a clause that names up to three; "" if nothing."""
+    wrong = [f"lacks {k}" for k in wanted if k not in found]
+    wrong += [f"has unknown {k}" for k in found if k not in wanted]
+    wrong += [
+        f"{k} is {tuple(found[k].shape)}, not {tuple(v.shape)}"
+        for k, v in wanted.items()
+        if k in found and found[k].shape != v.shape
+    ]
+    return "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+
+
 def _bytes(path: str) -> bytes:
     try:
         with open(path, "rb") as file:

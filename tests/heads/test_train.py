@@ -115,6 +115,15 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(store, tmp_path, monke
     assert contents(tmp_path / "stopped") == contents(whole.path)
 
 
+def test_an_observer_that_fails_stops_nothing(store, tmp_path):
+    def tell(event):
+        raise ValueError("no terminal")
+
+    with pytest.warns(UserWarning, match="the training goes on unseen, its observer failed: ValueError: no terminal"):
+        made = train(plan(Request(Toy(training=QUICK), store, tmp_path / "run")), tell)
+    assert table([made])[0].clips == 24
+
+
 def _stop() -> None:
     raise KeyboardInterrupt
 

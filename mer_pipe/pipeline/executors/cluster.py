@@ -11,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started, Suspected, unfailing
+from mer_pipe.observing import unfailing
+from mer_pipe.pipeline.events import Failed, Made, Observer, Remade, Settled, Started, Suspected
 from mer_pipe.pipeline.runner import Job, run
 from mer_pipe.pipeline.threads import ONE_THREAD
 from mer_pipe.types import MerError
@@ -154,7 +155,7 @@ def _remote(job: Job) -> Settled | Failed:
             crumb.write_text(event.node)
         worker.log_event(TOPIC, {"kind": type(event).__name__, "told": asdict(event)})
 
-    outcome = run(job, unfailing(tell))
+    outcome = run(job, unfailing(tell, "the build"))
     crumb.unlink(missing_ok=True)
     return outcome
 
