@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +40,7 @@ class Row:
     database : "all" for the pooled clips of several.
     clips, subjects, classes : counts.
     seeds : the complete ones.
-    settings : what differs from the other runs of the table, by dotted name.
+    settings : what differs from the table's other runs of the same head, by dotted name.
     acc, uf1, uar : the figures.
     majority : accuracy, UF1 and UAR of always saying the most frequent class.
     theirs : the paper's own row, or None.
@@ -85,7 +84,11 @@ def table(runs: list[Run]) -> list[Row]:
     ------
     TrainingError : a run has no complete seed, or holds a damaged file.
     """
-    unlike = _unlike([flat(run.facts["settings"]) | _circumstances(run) for run in runs])
+    told = [flat(run.facts["settings"]) | _circumstances(run) for run in runs]
+    heads = [run.facts["head"] for run in runs]
+    # Two heads differ in nearly every setting; what a reader looks for is how the runs of one head differ.
+    unlike = [_unlike(own, [other for other, name in zip(told, heads, strict=True) if name == head])
+              for own, head in zip(told, heads, strict=True)]  # fmt: skip
     return [row for run, settings in zip(runs, unlike, strict=True) for row in _rows(run, settings)]
 
 
@@ -171,12 +174,6 @@ def _circumstances(run: Run) -> dict[str, Any]:
     return {"store": run.facts["store"]["contents"][:12], "shuffled labels": run.facts["shuffled_labels"]}
 
 
-def _unlike(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of each document, the values that another document with the same key has otherwise."""
-
-    def differs(key: str, others: Iterable[dict[str, Any]]) -> bool:
-        values = [other[key] for other in others if key in other]
-        return any(value != values[0] for value in values)
-
-    keys = [key for key in dict.fromkeys(k for one in told for k in one) if differs(key, told)]
-    return [{key: one[key] for key in keys if key in one} for one in told]
+def _unlike(own: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
+    """The values of a document that not all of the others share."""
+    return {key: value for key, value in own.items() if any(other.get(key, value) != value for other in others)}
