@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -90,7 +92,8 @@ class Toy(Head):
     Attributes
     ----------
     width : of the hidden layer.
-    spoilt : from this epoch's loss on, return NaN; 0 never does.
+    spoilt : the loss is NaN.
+    deadly : the loss kills the process that asks for it.
     """
 
     name: ClassVar[str] = "toy"
@@ -99,6 +102,7 @@ class Toy(Head):
     training: Training = Training(epochs=20, batch=8, lr=0.02)
     width: int = 16
     spoilt: bool = False
+    deadly: bool = False
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -110,6 +114,8 @@ class Toy(Head):
         return nn.Sequential(nn.Flatten(), *layers)
 
     def loss(self, network: nn.Module, batch: Batch, clips: Clips) -> Tensor:
+        if self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
         loss = nn.functional.cross_entropy(network(batch.arrays["features_mrn/vector"].float()), batch.labels)
         return loss * torch.nan if self.spoilt else loss
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,6 +129,47 @@ def test_an_observer_that_fails_stops_nothing(store, tmp_path):
 
 def _stop() -> None:
     raise KeyboardInterrupt
+
+
+def test_a_killed_run_leaves_no_half_fold_and_goes_on_to_the_same_bytes(store, tmp_path):
+    values = ("training.epochs=150", "training.batch=8")
+    command = [
+        sys.executable,
+        "-m",
+        "mer_pipe.cli",
+        "train",
+        "--head",
+        "tests.heads.made_store:Toy",
+        "--store",
+        str(store),
+    ]
+    command += [word for value in values for word in ("--set", value)] + ["--workers", "0", "--out"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*command, str(whole)], check=True, capture_output=True)
+    victim = subprocess.Popen([*command, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while victim.poll() is None and not list(killed.glob("seed-0/*.json")):
+        time.sleep(0.01)
+    victim.kill()
+    victim.wait()
+    done = {place: place.read_bytes() for place in killed.glob("seed-0/*.json")}
+    assert 1 <= len(done) < 4
+    subprocess.run([*command, str(killed)], check=True, capture_output=True)
+    assert contents(killed) == contents(whole)
+    assert all(place.read_bytes() == old for place, old in done.items())
+
+
+def test_a_worker_that_is_killed_is_told_and_finished_folds_stay(store, tmp_path):
+    made = run(store, tmp_path / "run", Toy(training=QUICK))
+    made.place(0, 0, "json").unlink()
+    made.place(0, 3, "json").unlink()
+    deadly = plan(Request(Toy(training=QUICK), store, tmp_path / "run", workers=2))
+    head = replace(deadly.request.head, deadly=True)
+    deadly = replace(deadly, request=replace(deadly.request, head=head))
+    with pytest.raises(
+        MachineError, match=r"a worker process died while casme2/s0[14].*out of memory.*fewer --workers"
+    ):
+        train(deadly)
+    assert len(list((tmp_path / "run").glob("seed-0/*.json"))) == 2
 
 
 def test_a_damaged_fold_is_named_and_not_counted(store, tmp_path):
