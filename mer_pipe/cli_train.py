@@ -16,7 +16,7 @@ from mer_pipe.types import MerError, RecipeError
 
 if TYPE_CHECKING:
     from mer_pipe.heads.head import Head
-    from mer_pipe.heads.train import Request
+    from mer_pipe.heads.plan import Request
 
 
 def complete_head(ctx: click.Context, param: click.Parameter, text: str) -> list[str]:
@@ -92,7 +92,7 @@ def train(head: str, store: str, settings: str | None, values: tuple[str, ...], 
       mer-pipe train --head mrn --store casme2.zarr --grid planes=0 --grid planes=3 --out planes
     """
     from mer_pipe.heads.evaluate import table
-    from mer_pipe.heads.train import Request, plan
+    from mer_pipe.heads.plan import Request, plan
     from mer_pipe.heads.train import train as run_all
 
     chosen = _settled(_head(head), settings, values)

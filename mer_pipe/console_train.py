@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mer_pipe.heads.evaluate import Figure, Row
-    from mer_pipe.heads.train import Planned
+    from mer_pipe.heads.plan import Planned
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from mer_pipe.heads import fold as fold_module
 from mer_pipe.heads import train as module
 from mer_pipe.heads import training
 from mer_pipe.heads.evaluate import table
@@ -23,9 +24,10 @@ from mer_pipe.heads.feeds import HostFeed
 from mer_pipe.heads.head import Training
 from mer_pipe.heads.keeping import read_card, read_views
 from mer_pipe.heads.msmmt import Msmmt
+from mer_pipe.heads.plan import PEEKED, SHUFFLED, Request, _settings, plan
 from mer_pipe.heads.probe import Probe
 from mer_pipe.heads.runs import open_run
-from mer_pipe.heads.train import Request, plan, train
+from mer_pipe.heads.train import train
 from mer_pipe.types import MachineError, StoreError, TrainingError
 from tests.heads.made_store import CLASSES, Toy, make_store
 
@@ -50,7 +52,7 @@ def test_a_planted_signal_is_learnt_and_shuffled_labels_are_not(store, tmp_path)
     shuffled = table([run(store, tmp_path / "shuffled", shuffle_labels=True)])[0]
     assert true.acc.mean > 0.85
     assert shuffled.acc.mean < 0.6
-    assert shuffled.cautions == (module.SHUFFLED,)
+    assert shuffled.cautions == (SHUFFLED,)
     assert true.cautions == ()
     assert true.acc.low <= true.acc.mean <= true.acc.high
     assert true.majority[0] == pytest.approx(1 / 3)
@@ -103,11 +105,11 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(store, tmp_path, monke
     head = Toy(training=QUICK)
     whole = run(store, tmp_path / "whole", head)
     planned = plan(Request(head, store, tmp_path / "stopped"))
-    plain = module._train_fold
-    monkeypatch.setattr(module, "_train_fold", lambda task: plain(task) if task.number < 2 else _stop())
+    plain = module.train_fold
+    monkeypatch.setattr(module, "train_fold", lambda task: plain(task) if task.number < 2 else _stop())
     with pytest.raises(KeyboardInterrupt):
         train(planned)
-    monkeypatch.setattr(module, "_train_fold", plain)
+    monkeypatch.setattr(module, "train_fold", plain)
     assert len(list((tmp_path / "stopped").glob("seed-0/*.json"))) == 2
     with pytest.raises(TrainingError, match="seed 0 lacks 2 of 4 folds"):
         table([open_run(tmp_path / "stopped")])
@@ -187,14 +189,14 @@ def test_a_folder_of_another_run_is_not_mixed_with_this_one(store, tmp_path):
 
 
 def test_one_bad_fold_does_not_cost_the_others(store, tmp_path, monkeypatch):
-    plain = module._train_fold
+    plain = module.train_fold
 
     def train_fold(task):
         if task.number == 1:
             task = replace(task, request=replace(task.request, head=replace(task.request.head, spoilt=True)))
         return plain(task)
 
-    monkeypatch.setattr(module, "_train_fold", train_fold)
+    monkeypatch.setattr(module, "train_fold", train_fold)
     with pytest.raises(TrainingError, match=r"fold casme2/s02, epoch 1: the loss is nan.*3 folds were finished"):
         run(store, tmp_path / "run", Toy(training=QUICK))
     assert len(list((tmp_path / "run").glob("seed-0/*.json"))) == 3
@@ -203,7 +205,6 @@ def test_one_bad_fold_does_not_cost_the_others(store, tmp_path, monkeypatch):
 def test_a_store_that_was_built_anew_since_the_plan_is_refused(tmp_path):
     planned = plan(Request(Toy(training=QUICK), make_store(tmp_path / "made.zarr"), tmp_path / "run"))
     make_store(tmp_path / "made.zarr", signal=1.0)
-    module._source.cache_clear()
     with pytest.raises(TrainingError, match="was built anew since this run was planned"):
         train(planned)
 
@@ -246,9 +247,9 @@ def test_peeking_at_the_test_clips_is_labelled_wherever_a_figure_stands(store, t
 
     head = Toy(training=replace(QUICK, selection="test_peek"))
     made = run(store, tmp_path / "run", head)
-    assert made.cautions == (module.PEEKED,)
+    assert made.cautions == (PEEKED,)
     assert "not comparable with honest figures" in card(made)
-    assert table([made])[0].as_json()["cautions"] == [module.PEEKED]
+    assert table([made])[0].as_json()["cautions"] == [PEEKED]
 
 
 def test_composite_rows_are_told_for_each_database_and_for_all(tmp_path):
@@ -279,7 +280,7 @@ def test_a_kept_network_tells_what_it_is_and_predicts_what_was_written(store, tm
     fold = made.predictions(0, 2)
     assert (card["head"], card["fold"], card["classes"]) == ("toy", "casme2/s03", list(CLASSES))
     assert card["settings"] == json.loads(json.dumps(dataclasses.asdict(Toy(training=QUICK))))
-    source = module._Source(str(store), Toy().needs, "cpu", "auto")
+    source = fold_module.Source(str(store), made.facts["store"]["contents"], Toy().needs, "cpu", "auto")
     network = Toy().network(source.table.inputs)
     network.load_state_dict(safetensors.torch.load_file(place))
     batch = source.clips(made.folds[2].test).batch(torch.arange(6))
@@ -298,9 +299,9 @@ def test_half_precision_on_a_cpu_is_refused_and_bfloat16_trains(store, tmp_path)
 
 def test_a_checkpoint_is_recorded_by_its_digest_and_not_by_its_place(tmp_path):
     (tmp_path / "net.pt").write_bytes(b"weights")
-    told = module._settings(Msmmt(weights=str(tmp_path / "net.pt")))["weights"]
+    told = _settings(Msmmt(weights=str(tmp_path / "net.pt")))["weights"]
     assert told == f"net.pt sha256:{hashlib.sha256(b'weights').hexdigest()}"
-    assert module._settings(Msmmt(weights="random:3"))["weights"] == "random:3"
+    assert _settings(Msmmt(weights="random:3"))["weights"] == "random:3"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
