@@ -158,8 +158,8 @@ def results(console: Console, rows: list[Row]) -> None:
         table.add_row("  largest class", f"{row.classes} classes", *blank, *largest, style="dim")
         if row.theirs:
             theirs = ["-" if v is None else f"{v:.3f}" for v in (row.theirs.acc, row.theirs.uf1, row.theirs.uar)]
-            clips = count(row.theirs.clips, "clip") if row.theirs.clips else "clips not told"
-            table.add_row("  their paper", clips, *blank, *theirs, style="dim")
+            clips = count(row.theirs.clips, "clip") if row.theirs.clips else "clips untold"
+            table.add_row("  their paper", f"{clips}, {row.theirs.protocol}", *blank, *theirs, style="dim")
     console.print(table)
     seeds = "; ".join(", ".join(map(str, group)) for group in sorted({row.seeds for row in rows}))
     console.print(f"[dim]mean over seeds ({seeds}) ± standard deviation; interval: 95 %, bootstrap over subjects[/]")

@@ -290,6 +290,16 @@ def test_a_kept_network_tells_what_it_is_and_predicts_what_was_written(store, tm
     assert read_views(made, 0)["attention[query,key]"].shape == (24, 2, 2)
 
 
+def test_too_little_memory_on_the_gpu_names_the_way_round_it(store, tmp_path, monkeypatch):
+    def loss(self, network, batch, clips):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(Toy, "loss", loss)
+    told = r"too little memory for batches of 8 clips: CUDA out of memory.*--backend pinned.*training.batch=N"
+    with pytest.raises(MachineError, match=told):
+        run(store, tmp_path / "run", Toy(training=QUICK))
+
+
 def test_half_precision_on_a_cpu_is_refused_and_bfloat16_trains(store, tmp_path):
     with pytest.raises(TrainingError, match="float16 training needs a GPU"):
         run(store, tmp_path / "half", Toy(training=replace(QUICK, precision="float16")))
