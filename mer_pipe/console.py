@@ -228,12 +228,13 @@ def summary(console: Console, prepared: Prepared, built: Built) -> None:
         console.print(line)
     from mer_pipe.report.inspect import overview
 
-    for warning in overview(built.store).warnings:
+    found = overview(built.store)
+    for warning in found.warnings:
         console.print(f"[yellow]look at[/]   {escaped(warning.sample)}: {escaped(warning.text)}")
-    if prepared.facts["recipe"]["features"]["weights"].startswith("random:"):
+    if found.random_weights:
         console.print(
-            "[yellow]features are from random weights[/] (features.weights is "
-            f"{prepared.facts['recipe']['features']['weights']}): for trying the pipeline, not for results"
+            f"[yellow]features are from random weights[/] (features.weights is {found.random_weights}): for trying the "
+            "pipeline, not for results"
         )
     console.print(f"look:  mer-pipe inspect {escaped(str(built.store))}")
 
