@@ -165,14 +165,14 @@ def evaluate(runs: tuple[str, ...], per_class: bool, pictures: str | None, as_js
 
 def _draw(runs: list[Any], folder: Path, quiet: bool) -> None:
     from mer_pipe.heads.evaluate import confusion
-    from mer_pipe.heads.keeping import read_views
+    from mer_pipe.heads.keeping import read_views, viewed_labels
     from mer_pipe.report.pictures import write_png
     from mer_pipe.report.trained import confusion_picture, view_pictures
 
     for run in runs:
         drawn = {"confusion": confusion_picture(confusion(run), run.classes, _caption(run))}
         for seed in run.seeds()[:1]:
-            drawn |= view_pictures(read_views(run, seed), _caption(run), run.axes)
+            drawn |= view_pictures(read_views(run, seed), _caption(run), run.axes, viewed_labels(run, seed))
         for name, image in drawn.items():
             place = folder / f"{run.path.name}-{name}.png"
             write_png(place, image)

@@ -77,3 +77,10 @@ def read_views(run: Run, seed: int) -> dict[str, np.ndarray]:
                 for name in kept.files:
                     parts.setdefault(name, []).append(kept[name].astype(np.float32))
     return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def viewed_labels(run: Run, seed: int) -> list[str]:
+    """The true classes of the clips of `read_views`, in its order."""
+    numbers = [number for number in range(len(run.folds)) if run.place(seed, number, "npz").exists()]
+    kept = [run.predictions(seed, number) for number in numbers]
+    return [label for found in kept if found is not None for label in found.truth]

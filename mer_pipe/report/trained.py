@@ -56,17 +56,18 @@ def confusion_picture(counts: np.ndarray, classes: Sequence[str], title: str) ->
 
 
 def view_pictures(
-    views: Mapping[str, np.ndarray], title: str, axes: Mapping[str, Sequence[float | str]]
+    views: Mapping[str, np.ndarray], title: str, axes: Mapping[str, Sequence[float | str]], labels: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """What a head shows, averaged over its test clips, as pictures by name.
 
     Parameters
     ----------
-    views : (clips, ...) by "name[axes]"; of several axes the last two are drawn and those before make panels, one alone
-        becomes bars.
+    views : (clips, ...) by "name[axes]". One axis becomes bars; two become a map for each class; of more, the last two
+        are drawn and those before make panels.
     title : above; a newline begins a new line.
     axes : what the places along an axis are called, by its name; where there is nothing, or another number of places,
         they are counted from 1.
+    labels : (clips,) true class of each clip.
     """
     drawn = {}
     for key, values in views.items():
@@ -78,15 +79,20 @@ def view_pictures(
         if mean.ndim == 1:
             drawn[name] = _bars(mean, called[dims[0]], f"{about}, by {dims[0]}")
             continue
-        panels = mean.reshape(-1, *mean.shape[-2:])
-        captions = [
-            ", ".join(f"{dim} {called[dim][i]}" for dim, i in zip(dims, at, strict=False)) or " "
-            for at in np.ndindex(*mean.shape[:-2])
-        ]
+        columns = None
+        if mean.ndim == 2:
+            classes = sorted(set(labels))
+            panels = np.stack([mean, *(values[np.array(labels) == name].mean(0, dtype=np.float64) for name in classes)])
+            captions = ["all", *classes]
+        else:
+            panels, columns = mean.reshape(-1, *mean.shape[-2:]), mean.shape[-3]
+            captions = [
+                ", ".join(f"{dim} {called[dim][i]}" for dim, i in zip(dims, at, strict=False))
+                for at in np.ndindex(*mean.shape[:-2])
+            ]
         top = float(panels.max()) or 1.0
         note = f"{about}; rows: {dims[-2]}, columns: {dims[-1]}; light yellow is {top:.3g}"
-        pictures = [heat_picture(panel, top) for panel in panels]
-        drawn[name] = strip(pictures, captions, note, columns=mean.shape[-3] if mean.ndim > 2 else None)
+        drawn[name] = strip([heat_picture(panel, top) for panel in panels], captions, note, columns)
     return drawn
 
 
