@@ -197,6 +197,7 @@ SECTIONS = (
         (
             Goal("mapped reading of magnified images: of memcpy", _within("magnify", "mapped  "), 0.9),
             Goal("mapped reading of feature maps: of memcpy", _within("features_aman", "mapped  "), 0.9),
+            Goal("mapped reading of MRN's vectors: of memcpy", _within("features_mrn", "mapped  "), 0.9),
             Goal("the same against zarr, images: times faster", _within("magnify", "mapped against"), 5),
             Goal("the same against zarr, feature maps: times faster", _within("features_aman", "mapped against"), 5),
         ),
