@@ -73,7 +73,7 @@ class Probe(Head):
         try:
             from sklearn.linear_model import LogisticRegression
         except ImportError:
-            raise MachineError("the probe needs scikit-learn", "pip install 'mer-pipe[probe]'") from None
+            raise MachineError("the probe needs scikit-learn", "pip install scikit-learn") from None
 
         every = torch.arange(len(clips)).split(self.training.batch)
         x = torch.cat([self._pooled(network, clips.batch(positions).arrays[self.array]) for positions in every])
