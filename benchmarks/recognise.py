@@ -4,7 +4,7 @@
 
 FOLDER keeps the three stores and all runs; what is there already is not made again, so that it can be stopped. 8 generated
 people, 13 clips each, five classes, crops of 128 and 112 px. Everything is smaller than in the papers, so that two CPU cores do
-it in about an hour: see `SIZES`, fixed before the first run. Four folds of two people each; nothing is chosen by any test clip.
+it in about an hour: see `SIZES`. Four folds of two people each; no setting was chosen by a prediction of a test clip.
 The figures say that a head can learn from the store it reads. They say nothing of recognition on real faces.
 """
 
