@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mer_pipe.heads.feeds import Feed, Source, gather, torch_dtype
+from mer_pipe.heads.feeds import Feed, Source, torch_dtype
 from mer_pipe.store.mapped import Mapped
 from mer_pipe.types import MachineError, StoreError
 
@@ -64,7 +64,7 @@ class GdsFeed(Feed):
         self._files: dict[Path, Any] = {}
         ends = np.array([0, len(self) - 1])
         for name, found in self._fetch(ends).items():
-            if not torch.equal(found.cpu(), gather(sources[name], ends)):
+            if not torch.equal(found.cpu(), torch.from_numpy(sources[name].read(ends))):
                 raise MachineError(f"GPUDirect Storage reads {name} wrongly on this machine", "take backend=pinned")
 
     def _fetch(self, rows: np.ndarray) -> dict[str, Tensor]:

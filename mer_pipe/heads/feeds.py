@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mer_pipe.heads.batch_memory import BatchMemory
 from mer_pipe.store.arrays import Plain, checked_rows
 from mer_pipe.store.mapped import Mapped
 from mer_pipe.types import MachineError, StoreError
@@ -115,9 +116,10 @@ class HostFeed(Feed):
     def __init__(self, sources: Mapping[str, Source], device: torch.device, backend: str, why: str) -> None:
         super().__init__(sources, device, why)
         self.backend = backend
+        self._memory = BatchMemory()
 
     def _fetch(self, rows: np.ndarray) -> dict[str, Tensor]:
-        return {name: gather(source, rows) for name, source in self.sources.items()}
+        return {name: gather(source, rows, self._memory) for name, source in self.sources.items()}
 
     def _hand_over(self, fetched: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: held.to(self.device) for name, held in fetched.items()}
@@ -144,21 +146,20 @@ class ResidentFeed(Feed):
     def _load(self, source: Source) -> Tensor:
         try:
             whole = torch.empty(source.shape, dtype=torch_dtype(source), device=self.device)
-            step = max(1, BLOCK // (size_of(source) // len(source)))
+            step, memory = max(1, BLOCK // (size_of(source) // len(source))), BatchMemory()
             for first in range(0, len(source), step):
                 rows = np.arange(first, min(first + step, len(source)))
-                whole[first : first + len(rows)].copy_(gather(source, rows))
+                whole[first : first + len(rows)].copy_(gather(source, rows, memory))
         except torch.OutOfMemoryError as error:
             told = f"{source.name} takes {size_of(source) / 2**30:.2f} GiB, more than is free on {self.device}"
             raise MachineError(told, "take backend=pinned") from error
         return whole
 
 
-def gather(source: Source, rows: np.ndarray, into: Tensor | None = None) -> Tensor:
-    """Rows of one array as a tensor in the host's memory, (n, ...); in `into` where it is given."""
-    if into is None:
-        # NumPy asks for huge pages, PyTorch does not: a large batch in new memory then takes a third of the time.
-        return torch.from_numpy(source.read(rows))
+def gather(source: Source, rows: np.ndarray, into: Tensor | BatchMemory) -> Tensor:
+    """Rows of one array as a tensor in the host's memory, (n, ...): in `into`, or in memory from there."""
+    if isinstance(into, BatchMemory):
+        return torch.from_numpy(source.read(rows, into.room((len(rows), *source.shape[1:]), source.dtype)))
     source.read(rows, into.numpy())
     return into
 

@@ -12,7 +12,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mer_pipe.heads import direct, feeding, feeds
+from mer_pipe.heads import batch_memory, direct, feeding, feeds
 from mer_pipe.heads.clips import StoreClips
 from mer_pipe.heads.direct import GdsFeed
 from mer_pipe.heads.feeding import choose, open_feed, open_sources
@@ -137,10 +137,21 @@ def test_direct_reads_go_to_the_right_places(store):
     assert_same(store, [4, 0], feed.read([4, 0]))
 
 
-def test_a_batch_is_not_overwritten_by_the_next_ones(store):
+@pytest.mark.parametrize("large", [batch_memory.LARGE, 1])
+def test_a_batch_is_not_overwritten_by_the_next_ones(store, monkeypatch, large):
+    monkeypatch.setattr(batch_memory, "LARGE", large)
     for feed in (open_feed(store, ARRAYS), gds_feed(store)):
         first, *_ = list(feed.batches(ROWS))
         assert_same(store, ROWS[0], first)
+
+
+def test_batches_in_memory_that_is_used_again_hold_the_same_bytes(store, monkeypatch):
+    monkeypatch.setattr(batch_memory, "LARGE", 1)
+    seen = []
+    for rows, batch in zip(ROWS * 4, open_feed(store, ARRAYS).batches(ROWS * 4), strict=True):
+        assert_same(store, rows, batch)
+        seen.append(batch["magnify/image"].data_ptr())
+    assert len(set(seen)) < len(seen)
 
 
 def test_a_pinned_buffer_is_not_written_before_its_copy_has_ended(store):
