@@ -160,8 +160,10 @@ def checked_rows(rows: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
     found = np.asarray(rows)
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
         raise NoSuchRow(f"rows are {found.dtype} of shape {found.shape}, not a list of integers")
-    if found.size and (found.min() < 0 or found.max() >= count):
-        wrong = int(found[(found < 0) | (found >= count)][0])
+    listed = found.tolist()
+    # A batch has few rows: Python has compared them all before a reduction of NumPy has begun.
+    if listed and not 0 <= min(listed) <= max(listed) < count:
+        wrong = next(row for row in listed if not 0 <= row < count)
         raise NoSuchRow(f"there is no row {wrong}: there are {count}, from 0")
     return found.astype(np.int64)
 

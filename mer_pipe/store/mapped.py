@@ -57,7 +57,7 @@ class Mapped(StoredArray):
         # Samples as bytes: these have no alignment, and copy as fast as anything.
         self._samples: list[np.ndarray] = []
         self._sums: list[np.ndarray] = []
-        self._fresh = bytearray(b"\1") * len(self)
+        self._unread = set(range(len(self)))
         for shard in range(layout.shards):
             file = f"{name}/{layout.file(shard)}"
             data = _map(path, file, facts)
@@ -78,7 +78,7 @@ class Mapped(StoredArray):
 
     def row(self, row: int) -> np.ndarray:
         row = int(checked_rows([row], len(self))[0])
-        if self._fresh[row]:
+        if row in self._unread:
             self._check(row)
         return self._samples[row].view(self.dtype).reshape(self.shape[1:])
 
@@ -93,16 +93,17 @@ class Mapped(StoredArray):
         return self.path / self._file(row), self._starts[row]
 
     def _copy(self, rows: list[int], out: np.ndarray) -> None:
-        for row in rows:
-            if self._fresh[row]:
-                self._check(row)
+        if self._unread:
+            for row in rows:
+                if row in self._unread:
+                    self._check(row)
         if rows:
-            np.concatenate([self._samples[row] for row in rows], out=out.reshape(-1).view(np.uint8))
+            np.concatenate([self._samples[row] for row in rows], out=np.frombuffer(out, np.uint8))
 
     def _check(self, row: int) -> None:
         if crc32c(self._samples[row]) != stored(self._sums[row]):
             raise self._damaged(self._file(row), row, "does not match its checksum")
-        self._fresh[row] = 0
+        self._unread.discard(row)
 
     def _file(self, row: int) -> str:
         return f"{self.name}/{self._layout.file(row // self._layout.per_shard)}"
