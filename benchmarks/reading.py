@@ -4,10 +4,10 @@
 
 One process, one thread, page cache warm, interleaved: each batch is read by every reader in turn, and ratios are taken batch
 by batch. memcpy is NumPy's `take` from the whole array in memory, into memory that is there already, as for "mapped".
-"mapped, new memory" and "feed" make new memory for each batch; "check" is the CRC-32C of the batch's clips, which a process
-pays once a clip. zarr and tensorstore run in every fourth round; index arrays (oindex, isel) once, and not for feature maps,
-where they take minutes. "tensorstore, cached" keeps what it has decoded in 4 GiB of memory. Without --store a store of random
-values in the sizes of a real one is made and removed.
+"mapped, new memory" makes new memory for each batch; "feed" does so for small ones, and uses that of large ones again. "check"
+is the CRC-32C of the batch's clips, which a process pays once a clip. zarr and tensorstore run in every fourth round; index
+arrays (oindex, isel) once, and not for feature maps, where they take minutes. "tensorstore, cached" keeps what it has decoded
+in 4 GiB of memory. Without --store a store of random values in the sizes of a real one is made and removed.
 """
 
 from __future__ import annotations
@@ -53,10 +53,12 @@ def make(path: Path, clips: int) -> None:
 
 def readers(path: Path, name: str) -> dict[str, Callable[[np.ndarray], object]]:
     """By name, what reads the rows of one array; the first is memcpy."""
+    import torch
     import xarray
     import zarr
 
     from mer_pipe.heads.feeding import open_feed
+    from mer_pipe.heads.feeds import torch_dtype
     from mer_pipe.store.mapped import open_array
     from mer_pipe.store.shards import crc32c
 
@@ -66,7 +68,8 @@ def readers(path: Path, name: str) -> dict[str, Callable[[np.ndarray], object]]:
     feed.read(range(len(feed)))
     plain = zarr.open_array(str(path / name), mode="r")
     memory = plain[...]
-    out = np.empty((BATCH, *array.shape[1:]), array.dtype)
+    # PyTorch's memory begins with a line of the cache, as page-locked buffers do; NumPy's costs all copies of small rows more.
+    out = torch.empty((BATCH, *array.shape[1:]), dtype=torch_dtype(array)).numpy()
     group, _, variable = name.partition("/")
     labelled = xarray.open_zarr(str(path), group=group, consolidated=False, chunks=None)[variable]
     first = array.dims[0]
