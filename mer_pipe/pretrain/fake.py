@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mer_pipe.pretrain.ferplus import FER2013, PIXELS_FILE, VOTES_FILE
+from mer_pipe.pretrain.ferplus import FER2013, GENERATED, PIXELS_FILE, SOURCE, VOTES_FILE
 from mer_pipe.pretrain.votes import EMOTIONS, VOTES
 from mer_pipe.types import DatasetError
 
@@ -45,8 +45,8 @@ def write_fake(folder: str | os.PathLike[str], images: int = 400, seed: int = 0)
 
     Faces are those of the demo database (its four designed people left out), each with an expression of 4 to 8 px in a frame
     of 184 rows, cropped about as the pipeline crops, turned and stretched a little, grey, 48 x 48. Ten simulated annotators
-    vote: the weaker the expression, the more of them say "neutral". One image in fifty shows no face. The same arguments
-    give the same files.
+    vote: the weaker the expression, the more of them say "neutral". One image in fifty shows no face. A last column says of
+    every row that it is generated, and reports of trainings on it say so. The same arguments give the same files.
 
     Parameters
     ----------
@@ -67,16 +67,16 @@ def write_fake(folder: str | os.PathLike[str], images: int = 400, seed: int = 0)
     root = check(folder, images, seed)
     counts = {part: round(images * share) for part, share in PARTS.items()}
     counts["Training"] += images - sum(counts.values())
-    pixels = ["emotion,pixels,Usage"]
-    votes = [",".join(("Usage", "Image name", *VOTES))]
+    pixels = [f"emotion,pixels,Usage,{SOURCE}"]
+    votes = [",".join(("Usage", "Image name", *VOTES, SOURCE))]
     person = 0
     for part, count in counts.items():
         for first in range(0, count, FACES_EACH):
             for grey, emotion, cast in _person(person, min(FACES_EACH, count - first), seed):
                 label = FER2013.index(emotion if emotion in FER2013 else "neutral")  # it has no contempt
                 name = "" if cast[-1] == sum(cast) else f"fer{len(votes) - 1:07d}.png"
-                pixels.append(f"{label},{' '.join(map(str, grey.ravel().tolist()))},{part}")
-                votes.append(",".join((part, name, *map(str, cast))))
+                pixels.append(f"{label},{' '.join(map(str, grey.ravel().tolist()))},{part},{GENERATED}")
+                votes.append(",".join((part, name, *map(str, cast), GENERATED)))
             person += 1
     texts = {PIXELS_FILE: pixels, VOTES_FILE: votes}
     write_files((root / name, ("\n".join(lines) + "\n").encode()) for name, lines in texts.items())

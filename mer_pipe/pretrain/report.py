@@ -24,11 +24,13 @@ WEIGHTS, REPORT, CARD, CURVE = "resnet18-ferplus.safetensors", "report.json", "c
 def document(prepared: Prepared, history: list[dict], epoch: int, found: dict[str, dict]) -> dict[str, Any]:
     """The report, as plain JSON values.
 
-    Keys: "identity" (settings, digests of the data, initial weights), "classes" (order of the logits), "input" (side and
-    normalisation), "data" (counts, exclusions by reason, unusable rows), "epoch" (of the network that is kept),
-    "PublicTest" and "PrivateTest" (see `measures.measure`), "history" (an entry an epoch, PublicTest), "machine".
+    Keys: "trained_on" ("FER+" or "generated faces", see `Faces.source`), "identity" (settings, digests of the data, initial
+    weights), "classes" (order of the logits), "input" (side and normalisation), "data" (counts, exclusions by reason, unusable
+    rows), "epoch" (of the network that is kept), "PublicTest" and "PrivateTest" (see `measures.measure`), "history" (an entry
+    an epoch, PublicTest), "machine".
     """
     return {
+        "trained_on": prepared.faces.source,
         "identity": prepared.identity,
         "classes": list(EMOTIONS),
         "input": {
@@ -84,7 +86,7 @@ def card(told: dict[str, Any]) -> str:
     settings, private, public = told["identity"]["settings"], told["PrivateTest"], told["PublicTest"]
     begun = told["identity"]["weights"]["init"]
     lines = [
-        "# ResNet-18 trained on FER+",
+        f"# ResNet-18 trained on {told['trained_on']}",
         "",
         f"For `features.weights`: `{told['weights']['file']}`, {told['weights']['digest']}",
         "",

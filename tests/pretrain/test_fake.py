@@ -29,6 +29,7 @@ def test_generated_sheets_are_read_without_a_complaint(written):
     assert faces.excluded == ()
     assert (faces.votes.sum(1) == 10).all()
     assert faces.agreement > 0.6
+    assert faces.source == "generated faces"
     made = divide(faces, "crossentropy")
     assert sum(count > 0 for count in made.training.counts.values()) == len(EMOTIONS)
     assert set(made.left_out) == set(PARTS)

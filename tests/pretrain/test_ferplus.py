@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mer_pipe.pretrain import votes
-from mer_pipe.pretrain.ferplus import read
+from mer_pipe.pretrain.ferplus import GENERATED, read
 from mer_pipe.pretrain.parts import REPEATED, divide
 from mer_pipe.types import DatasetError
 from tests.pretrain.sheets import cast, planted, write
@@ -41,6 +41,31 @@ def test_pixels_votes_and_parts_come_back_as_written(sheets):
     assert faces.row.tolist() == list(range(2, COUNT + 2))
     assert faces.excluded == ()
     assert faces.agreement == 1.0
+
+
+def test_sheets_without_a_mark_are_of_ferplus(sheets):
+    assert read(*sheets[1]).source == "FER+"
+
+
+@pytest.mark.parametrize(("which", "rows", "told"), [
+    (0, range(COUNT), "generated faces"),
+    (1, range(COUNT), "generated faces"),
+    (0, range(7), "7 generated faces and 53 of FER+"),
+    (1, [0], "1 generated faces and 59 of FER+"),
+])  # fmt: skip
+def test_rows_marked_in_either_sheet_are_generated(sheets, which, rows, told):
+    path = sheets[1][which]
+    header, *lines = path.read_text().splitlines()
+    lines = [f"{line},{GENERATED if i in rows else ''}" for i, line in enumerate(lines)]
+    path.write_text("\n".join([f"{header},source", *lines]) + "\n")
+    assert read(*sheets[1]).source == told
+
+
+def test_another_source_is_no_mark_of_generated_rows(sheets):
+    path = sheets[1][0]
+    header, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{header},Source", *(f"{line},web" for line in lines)]) + "\n")
+    assert read(*sheets[1]).source == "FER+"
 
 
 def test_columns_are_found_by_name_in_any_order(sheets):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,12 +19,14 @@ from PIL import Image
 from safetensors import safe_open
 
 from mer_pipe.pretrain import events, network, run, train
+from mer_pipe.pretrain.fake import write_fake
 from mer_pipe.pretrain.settings import Settings
 from mer_pipe.stages import resnet
 from mer_pipe.stages.weights import file_digest
 from mer_pipe.types import ModelError, RecipeError, StoreError, Weights
 from tests.pretrain.sheets import write_planted
 
+COPIES = {"fer2013.csv": "pixels.csv", "fer2013new.csv": "votes.csv"}
 WEIGHTS = "resnet18-ferplus.safetensors"
 QUICK = Settings(
     epochs=3, batch=8, lr=0.01, size=32, last_size=32, last_epochs=1, rotate=0, scale=0, shift=0, mode="majority"
@@ -95,6 +99,7 @@ def test_what_a_run_leaves(learnt):
     card = (out / "card.md").read_text()
     assert f"{told['PrivateTest']['accuracy']:.4f}" in card
     assert told["weights"]["digest"] in card
+    assert card.startswith("# ResNet-18 trained on FER+\n")
     with safe_open(out / WEIGHTS, "pt") as file:
         inside = json.loads(file.metadata()["mer_pipe"])
         names = set(file.keys())
@@ -102,6 +107,20 @@ def test_what_a_run_leaves(learnt):
     assert inside["PrivateTest"] == told["PrivateTest"]
     assert inside["identity"]["settings"]["epochs"] == 3
     assert names == set(resnet.ResNet18().state_dict()) | {"fc.weight", "fc.bias"}
+
+
+def test_a_run_on_generated_faces_says_so_wherever_its_sheets_were_copied_to(tmp_path):
+    write_fake(tmp_path / "fake", images=40)
+    sheets = [shutil.copy(tmp_path / "fake" / name, tmp_path / other) for name, other in COPIES.items()]
+    one = dataclasses.replace(QUICK, epochs=1, last_epochs=0)
+    told, _ = trained([Path(sheet) for sheet in sheets], tmp_path / "out", one)
+    assert told["trained_on"] == "generated faces"
+    assert json.loads((tmp_path / "out/report.json").read_text())["trained_on"] == "generated faces"
+    card = (tmp_path / "out/card.md").read_text()
+    assert card.startswith("# ResNet-18 trained on generated faces\n")
+    assert "FER+" not in card
+    with safe_open(tmp_path / "out" / WEIGHTS, "pt") as file:
+        assert json.loads(file.metadata()["mer_pipe"])["trained_on"] == "generated faces"
 
 
 def test_the_first_convolution_stays_blind_to_colour(learnt):
