@@ -13,6 +13,7 @@ from mer_pipe.stages.dynamic import Dynamic
 from mer_pipe.stages.features import PRECISIONS
 from mer_pipe.stages.flow import Tvl1
 from mer_pipe.stages.magnify import Eulerian, EulerianClip, FlowWarp
+from mer_pipe.stages.register import MODELS
 from mer_pipe.stages.strain import Strain
 from mer_pipe.types import RecipeError
 
@@ -52,6 +53,22 @@ class AlignRecipe:
 
     def __post_init__(self) -> None:
         _choice("align.method", self.method, ALIGNERS)
+
+
+@dataclass(frozen=True)
+class RegisterRecipe:
+    """Whether crops follow the head's own motion within a clip.
+
+    Attributes
+    ----------
+    method : "none" (the onset's transform serves all frames), or the motion that is followed: "translation",
+        "similarity" or "affine".
+    """
+
+    method: str = "none"
+
+    def __post_init__(self) -> None:
+        _choice("register.method", self.method, ("none", *MODELS))
 
 
 @dataclass(frozen=True)
@@ -169,6 +186,7 @@ class Recipe:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     align: AlignRecipe = AlignRecipe()
     crop: Crop = Crop()
+    register: RegisterRecipe = RegisterRecipe()
     magnify: MagnifyRecipe = MagnifyRecipe()
     aman: AmanRecipe = AmanRecipe()
     mrn: MrnRecipe = MrnRecipe()

@@ -10,11 +10,12 @@ from mer_pipe.pipeline.graph import Graph
 from mer_pipe.pipeline.nodes import Frame, Node, Product, Row, Stack, Value
 from mer_pipe.recipes.recipe import SYSTEMS, AlignRecipe, MagnifyRecipe, Recipe
 from mer_pipe.stages.align import AlignCascade, AlignLandmarks, AlignNone
-from mer_pipe.stages.crop import Crop
+from mer_pipe.stages.crop import Crop, CropEach
 from mer_pipe.stages.features import Features, bfloat16_agreement
 from mer_pipe.stages.gray import Gray
 from mer_pipe.stages.interpolate import Interpolate
 from mer_pipe.stages.magnify import Learned
+from mer_pipe.stages.register import Register
 from mer_pipe.stages.scene import Scene
 from mer_pipe.stages.strain import Motion
 from mer_pipe.stages.travel import Travel
@@ -72,6 +73,15 @@ def wire(recipe: Recipe, models: Models, sample: Sample, digests: Callable[[int]
     steps = tuple(float(i) for i in range(r.aman.frames))
     align = _aligner(r.align, models)
     face = {"frame": Frame(), "transform": Value("align", "transform")}
+    crop, crop_msmmt, follow = r.crop, Crop(r.msmmt.size), []
+    if r.register.method != "none":
+        seen = {"onset": Value("crop_aligned", "image", onset), "image": Value("crop_aligned", "image")}
+        follow = [
+            Node("crop_aligned", r.crop, face, {"frame": clip}),
+            Node("register", Register(r.register.method), seen | {"transform": face["transform"]}, {"frame": clip}),
+        ]
+        face = face | {"transform": Value("register", "transform")}
+        crop, crop_msmmt = CropEach(r.crop.size), CropEach(r.msmmt.size)
 
     def features(output: str) -> Features:
         return Features(output=output, weights=models.features, dtype=r.features.dtype, precision=r.features.precision)
@@ -81,7 +91,8 @@ def wire(recipe: Recipe, models: Models, sample: Sample, digests: Callable[[int]
     nodes = [
         Node("align", align, {"frame": Frame(s.onset)}),
         Node("scene", Scene(), {"frame": Frame(s.onset)}),
-        Node("crop", r.crop, face, {"frame": clip}),
+        *follow,
+        Node("crop", crop, face, {"frame": clip}),
         Node(
             "magnify",
             magnify,
@@ -107,7 +118,7 @@ def wire(recipe: Recipe, models: Models, sample: Sample, digests: Callable[[int]
         Node("flow_onset", r.flow, {"source": Value("crop", "image", onset), "target": ruan_target}),
         Node("flow_offset", r.flow, {"source": Value("crop", "image", offset), "target": ruan_target}),
         Node("strain", r.strain, {"flow": Value("flow_onset", "flow")}),
-        Node("crop_msmmt", Crop(r.msmmt.size), face, {"frame": clip}),
+        Node("crop_msmmt", crop_msmmt, face, {"frame": clip}),
         Node("evm", replace(r.evm, fps=s.fps), {"clip": Stack("crop_msmmt", "image", "frame", clip)}),
         Node("dynamic", r.dynamic, {"clip": Value("evm", "image")}),
         Node(
@@ -126,6 +137,7 @@ def _products(r: Recipe, s: Sample, align: Stage, agreement: Mapping[str, float]
     once = ((),)
     steps = range(r.aman.frames)
     marks = tuple((float(i),) for i in (s.onset, s.apex, s.offset))
+    each_mark = {"leading": {"mark": ("onset", "apex", "offset")}, "at": marks}
     grid = tuple((float(a),) for a in r.mrn.af)
     sequence = tuple((float(i), float(a)) for i in steps for a in r.aman.af)
     both = ("mrn", "uamrn")
@@ -142,8 +154,9 @@ def _products(r: Recipe, s: Sample, align: Stage, agreement: Mapping[str, float]
         *(array("align", output, SYSTEMS) for output in align.returns),
         array("scene", "image", SYSTEMS),
         array("scene", "placement", SYSTEMS),
-        array("crop", "image", SYSTEMS, leading={"mark": ("onset", "apex", "offset")}, at=marks),
-        array("travel", "distance", SYSTEMS),
+        *([array("register", "motion", SYSTEMS, **each_mark)] if r.register.method != "none" else []),
+        array("crop", "image", SYSTEMS, **each_mark),
+        *(array("travel", output, SYSTEMS) for output in Travel().returns),
         array("magnify", "image", both, leading={"af": r.mrn.af}, at=grid),
         array(
             "features_mrn",

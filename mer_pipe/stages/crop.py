@@ -87,6 +87,17 @@ class Crop(Stage):
         return {"image": crop(frame, transform, self.size)}
 
 
+@dataclass(frozen=True)
+class CropEach(Crop):
+    """`Crop` of frames that have a transform each, as `register` returns them: the same values, so the same key."""
+
+    stacks: ClassVar[tuple[str, ...]] = ("frame", "transform")
+
+    def __call__(self, *, frame: Sequence[np.ndarray], transform: np.ndarray) -> dict[str, np.ndarray]:
+        pairs = zip(_checked(frame), transform, strict=True)
+        return {"image": np.concatenate([crop([one], where, self.size) for one, where in pairs])}
+
+
 def _checked(frames: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
     frames = [np.asarray(frame) for frame in frames]
     if not frames:

@@ -51,3 +51,28 @@ def test_weights_that_bfloat16_does_not_carry_are_refused_before_a_clip_is_touch
         find_models(near)
     with pytest.raises(RecipeError, match="features.precision='half'"):
         with_values(BUILT_IN["demo"], {"features.precision": "half"})
+
+
+def test_without_registration_keys_are_those_of_the_releases_before_it():
+    """Crop 1, AlignCascade 1 and format 1 made these; a change here would remake every database."""
+    made = graph(BUILT_IN["demo"])
+    assert not {"register", "crop_aligned"} & set(made.nodes)
+    assert made.cell("crop", (1.0,)).key == "cb34998afb077c4849c1566ffc96a50a06592a8e653a7257fd908c7ecbe85456"
+    assert made.cell("crop_msmmt", (1.0,)).key == "af6fe7ea0ab9beeeeb610ba4502780c85cc981fab4253dfac90e6760a489f32e"
+
+
+def test_with_registration_every_crop_is_still_one_resample_of_a_raw_frame():
+    plain = graph(BUILT_IN["demo"])
+    moved = graph(with_values(BUILT_IN["demo"], {"register.method": "similarity"}))
+    assert moved.cell("crop_aligned", (1.0,)).key == plain.cell("crop", (1.0,)).key  # common work is shared
+    for name in ("crop", "crop_msmmt"):
+        sources = moved.cell(name, (1.0,)).sources
+        assert set(sources) == {"frame", "transform"}
+        assert sources["frame"].position == 1
+        assert sources["transform"].key == moved.cell("register", (1.0,)).key
+    assert {p.path for p in moved.products} - {p.path for p in plain.products} == {"register/motion"}
+
+
+def test_a_registration_that_does_not_exist_is_refused_with_the_nearest():
+    with pytest.raises(RecipeError, match=r"register.method='similar' is unknown \(did you mean similarity\?\)"):
+        with_values(BUILT_IN["demo"], {"register.method": "similar"})

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mer_pipe.stages.crop import Crop, crop
+from mer_pipe.stages.crop import Crop, CropEach, crop
 from mer_pipe.stages.geometry import inverse
 from mer_pipe.types import ClipError, RecipeError
 
@@ -187,3 +187,12 @@ def test_frames_of_another_kind_are_refused(frames, message):
 def test_a_square_beside_the_frame_is_refused():
     with pytest.raises(ClipError, match="outside the 160x200 frame"):
         crop([raw()], unit(SIZE, x=500, y=0), SIZE)
+
+
+def test_frames_with_a_transform_each_are_cropped_as_if_alone_and_share_keys():
+    transforms = np.stack([unit(SIZE, x=3, y=4), unit(SIZE, x=1.5, y=0)])
+    frames = [raw(), raw()]
+    each = CropEach(SIZE)(frame=frames, transform=transforms)["image"]
+    for frame, transform, image in zip(frames, transforms, each, strict=True):
+        assert np.array_equal(image, crop([frame], transform, SIZE)[0])
+    assert (CropEach.name, CropEach.version) == (Crop.name, Crop.version)
