@@ -41,13 +41,22 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Shape:
-    """What the tensors of a checkpoint show: which optional layers it has, whether it has biases, the kernel of g."""
+    """What the tensors of a checkpoint show.
+
+    Attributes
+    ----------
+    bias : whether convolutions have biases.
+    kernel : side of the kernel of g.
+    shape_conv, texture_up, extra : which optional layers it has.
+    width : channels of the decoder's blocks, 64 as published; codes have half as many and the first layer a quarter.
+    """
 
     bias: bool
     kernel: int
     shape_conv: bool
     texture_up: bool
     extra: bool
+    width: int = 64
 
 
 DIALECTS = (
@@ -187,6 +196,7 @@ def recognise(state: Mapping[str, Tensor], label: str) -> tuple[Dialect, Shape, 
                 shape_conv="encoder.shape_conv" in present,
                 texture_up="decoder.texture_up" in present,
                 extra="decoder.extra" in present,
+                width=4 * int(state[f"{names['encoder.enter']}.weight"].shape[0]),
             )
             return dialect, shape, {ours: state[theirs] for ours, theirs in wanted.items()}
     values = sum(tensor.numel() for tensor in state.values())

@@ -31,17 +31,18 @@ def conv(enter: int, leave: int, kernel: int = 3, stride: int = 1, *, bias: bool
 
 
 class Encoder(nn.Module):
-    """Image (1, 3, y, x) to texture code (1, 32, y/4, x/4) and shape code (1, 32, y/2, x/2)."""
+    """Image (n, 3, y, x) to texture code (n, width/2, y/4, x/4) and shape code (n, width/2, y/2, x/2)."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         layer, block = partial(conv, bias=shape.bias), partial(Block, bias=shape.bias)
-        self.enter, self.halve = layer(3, 16, 7), layer(16, 32, 3, 2)
-        self.blocks = nn.Sequential(*(block(32) for _ in range(3)))
-        self.texture_conv = layer(32, 32, 3, 2)
-        self.texture_blocks = nn.Sequential(*(block(32) for _ in range(2)))
-        self.shape_conv = layer(32, 32) if shape.shape_conv else None
-        self.shape_blocks = nn.Sequential(*(block(32) for _ in range(2)))
+        first, code = shape.width // 4, shape.width // 2
+        self.enter, self.halve = layer(3, first, 7), layer(first, code, 3, 2)
+        self.blocks = nn.Sequential(*(block(code) for _ in range(3)))
+        self.texture_conv = layer(code, code, 3, 2)
+        self.texture_blocks = nn.Sequential(*(block(code) for _ in range(2)))
+        self.shape_conv = layer(code, code) if shape.shape_conv else None
+        self.shape_blocks = nn.Sequential(*(block(code) for _ in range(2)))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.blocks(self.halve(self.enter(image).relu_()).relu_())
@@ -54,24 +55,26 @@ class Manipulator(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.g = conv(32, 32, shape.kernel, bias=shape.bias)
-        self.h = conv(32, 32, bias=shape.bias)
-        self.block = Block(32, shape.bias)
+        code = shape.width // 2
+        self.g = conv(code, code, shape.kernel, bias=shape.bias)
+        self.h = conv(code, code, bias=shape.bias)
+        self.block = Block(code, shape.bias)
 
-    def forward(self, difference: Tensor, base: Tensor, factor: float) -> Tensor:
+    def forward(self, difference: Tensor, base: Tensor, factor: float | Tensor) -> Tensor:
         return base + self.block(self.h(self.g(difference).relu_() * factor))
 
 
 class Decoder(nn.Module):
-    """Texture code and shape code to image (1, 3, y, x)."""
+    """Texture code and shape code to image (n, 3, y, x)."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         layer = partial(conv, bias=shape.bias)
-        self.texture_up = layer(32, 32) if shape.texture_up else None
-        self.blocks = nn.Sequential(*(Block(64, shape.bias) for _ in range(9)))
-        self.extra = layer(64, 64) if shape.extra else None
-        self.narrow, self.leave = layer(64, 32), layer(32, 3, 7)
+        width, code = shape.width, shape.width // 2
+        self.texture_up = layer(code, code) if shape.texture_up else None
+        self.blocks = nn.Sequential(*(Block(width, shape.bias) for _ in range(9)))
+        self.extra = layer(width, width) if shape.extra else None
+        self.narrow, self.leave = layer(width, code), layer(code, 3, 7)
 
     def forward(self, texture: Tensor, code: Tensor) -> Tensor:
         texture = interpolate(texture, scale_factor=2, mode="nearest")
