@@ -15,7 +15,7 @@ import time
 import numpy as np
 import torch
 
-from mer_pipe.pretrain import network, train
+from mer_pipe.pretrain import devices, network, train
 from mer_pipe.pretrain.parts import Part
 from mer_pipe.pretrain.settings import Settings
 
@@ -30,7 +30,7 @@ def main() -> None:
     given = parser.parse_args()
 
     torch.set_num_threads(1)
-    device = train.choose_device(given.device)
+    device = devices.choose_device(given.device)
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     rng = np.random.default_rng(0)
     faces = rng.integers(0, 256, (BATCH, 48, 48), dtype=np.uint8)

@@ -16,6 +16,7 @@ from mer_pipe.types import ModelError, RecipeError
 
 NAME = "checkpoint.safetensors"
 FORMAT = 1
+GROUPS = ("network", "momentum", "squares", "average", "best")
 
 
 @dataclass
@@ -25,7 +26,9 @@ class State:
     Attributes
     ----------
     epoch : epochs that are finished.
-    network, momentum : the network's tensors and the optimizer's, by name.
+    network : the network's tensors, by name.
+    momentum, squares : the optimizer's, by the same names; empty where it has none.
+    average : the running average of the network's, where one is kept.
     best, best_epoch : the tensors of the best epoch so far where that one is taken, else empty and 0.
     history : what was measured, an entry an epoch.
     """
@@ -33,6 +36,8 @@ class State:
     epoch: int
     network: dict[str, Tensor]
     momentum: dict[str, Tensor] = field(default_factory=dict)
+    squares: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -46,7 +51,7 @@ def write(folder: Path, state: State, identity: dict[str, Any]) -> None:
 
     tensors = {
         f"{group}.{name}": tensor.cpu().contiguous()
-        for group in ("network", "momentum", "best")
+        for group in GROUPS
         for name, tensor in getattr(state, group).items()
     }
     facts = {
@@ -82,7 +87,7 @@ def read(folder: Path, identity: dict[str, Any]) -> State | None:
     if facts.get("format") != FORMAT:
         raise ModelError(f"{path} is no checkpoint of format {FORMAT}", remove)
     same(facts["identity"], identity, path)
-    groups: dict[str, dict[str, Tensor]] = {"network": {}, "momentum": {}, "best": {}}
+    groups: dict[str, dict[str, Tensor]] = {group: {} for group in GROUPS}
     for name, tensor in tensors.items():
         group, _, rest = name.partition(".")
         groups[group][rest] = tensor

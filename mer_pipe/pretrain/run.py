@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 import torch
 
 from mer_pipe.observing import unfailing
-from mer_pipe.pretrain import checkpoint, network, report, train
+from mer_pipe.pretrain import checkpoint, folder, network, report, train
+from mer_pipe.pretrain.devices import choose_device, choose_precision
 from mer_pipe.pretrain.events import Began, Observer, Reading, Testing
 from mer_pipe.pretrain.ferplus import Faces, read
 from mer_pipe.pretrain.measures import measure
 from mer_pipe.pretrain.parts import Parts, divide
 from mer_pipe.pretrain.settings import Settings
-from mer_pipe.types import StoreError, Weights
+from mer_pipe.types import Weights
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def prepare(
     out : the run's folder; it need not exist.
     settings : see `Settings`.
     init : a ResNet-18 checkpoint with torchvision's names to begin with, as ImageNet's.
-    device : see `train.choose_device`.
+    device : see `devices.choose_device`.
     tell : hears `Reading`.
 
     Raises
@@ -91,8 +91,8 @@ def prepare(
     from mer_pipe.stages.weights import file_digest
 
     say = unfailing(tell, "the training")
-    place = train.choose_device(device)
-    resolved = replace(settings, precision=train.choose_precision(settings.precision, place))
+    place = choose_device(device)
+    resolved = replace(settings, precision=choose_precision(settings.precision, place))
     weights = None
     if init is not None:
         path = str(init.expanduser().absolute())
@@ -115,10 +115,10 @@ def run(prepared: Prepared, tell: Observer = lambda event: None) -> tuple[dict[s
     StoreError : the folder cannot be written to.
     """
     say = unfailing(tell, "the training")
-    done = _finished(prepared)
+    done = folder.finished(prepared.out / report.REPORT, prepared.identity)
     if done is not None:
         return done, False
-    _make(prepared.out)
+    folder.make(prepared.out)
     state = checkpoint.read(prepared.out, prepared.identity) or checkpoint.State(0, _first(prepared).state_dict())
     settings, parts, device = prepared.settings, prepared.parts, prepared.device
     say(Began(settings.epochs, state.epoch, len(parts.training), str(device), settings.precision))
@@ -149,29 +149,3 @@ def _first(prepared: Prepared) -> network.Classifier:
     from mer_pipe.stages import resnet
 
     return network.first(prepared.settings.seed, resnet.load(prepared.init) if prepared.init else None)
-
-
-def _finished(prepared: Prepared) -> dict[str, Any] | None:
-    path = prepared.out / report.REPORT
-    try:
-        document = json.loads(path.read_text())
-        was = document["identity"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} cannot be read as a report: {error}", "name another folder with --out") from None
-    checkpoint.same(was, prepared.identity, path)
-    return document
-
-
-def _make(folder: Path) -> None:
-    """Make the run's folder, and clear what a killed run was just writing."""
-    from mer_pipe.store.durable import is_abandoned
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".*.tmp"):
-            if is_abandoned(left):
-                left.unlink()
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be made: {error.strerror}", "name another folder with --out") from None

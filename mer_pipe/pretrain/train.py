@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from mer_pipe.pretrain import network, votes
 from mer_pipe.pretrain.checkpoint import State
+from mer_pipe.pretrain.devices import deterministic
 from mer_pipe.pretrain.events import Ended, Observer, Stepped
 from mer_pipe.pretrain.measures import measure
 from mer_pipe.pretrain.parts import Part, Parts
@@ -22,26 +21,6 @@ from mer_pipe.types import RecipeError
 
 MOMENTUM = 0.9
 WARM_UP = 0.05
-
-
-def choose_device(name: str) -> torch.device:
-    """The device called "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:<n>"; RecipeError where it is not here."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise RecipeError(f"there is no device {name!r} here: {str(error).splitlines()[0][:120]}", "try auto") from None
-    return device
-
-
-def choose_precision(name: str, device: torch.device) -> str:
-    """What "auto" stands for on a device."""
-    if name != "auto":
-        return name
-    able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return "bfloat16" if able else "float32"
 
 
 def train(
@@ -73,7 +52,7 @@ def train(
         optimizer.state[names[name]]["momentum_buffer"] = buffer.to(device)
     public = torch.from_numpy(parts.public.images).to(device)
     half = settings.precision == "bfloat16"
-    with _deterministic(device):
+    with deterministic(device):
         for epoch in range(state.epoch + 1, settings.epochs + 1):
             begun = time.perf_counter()
             loss = epoch_of(net, optimizer, parts.training, settings, epoch, tell)
@@ -162,21 +141,6 @@ def _is_best(history: list[dict], settings: Settings) -> bool:
     first = settings.epochs - settings.last_epochs if settings.last_epochs else 0
     able = [entry["accuracy"] for entry in history if entry["epoch"] > first]
     return bool(able) and all(able[-1] > other for other in able[:-1])
-
-
-@contextlib.contextmanager
-def _deterministic(device: torch.device) -> Iterator[None]:
-    """Only kernels that give the same bits in every run; as it was before, afterwards."""
-    was, fast = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(was)
-        torch.backends.cudnn.benchmark = fast
 
 
 def tensors_of(state: State, settings: Settings) -> tuple[dict[str, Tensor], int]:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors import safe_open
 
-from mer_pipe.pretrain import events, network, run, train
+from mer_pipe.pretrain import devices, events, network, run, train
 from mer_pipe.pretrain.fake import write_fake
 from mer_pipe.pretrain.settings import Settings
 from mer_pipe.stages import resnet
@@ -250,7 +250,7 @@ def test_a_failing_observer_does_not_stop_a_training(tmp_path):
 
 def test_a_device_that_is_not_here_is_refused():
     with pytest.raises(RecipeError, match="there is no device 'abacus'"):
-        train.choose_device("abacus")
+        devices.choose_device("abacus")
 
 
 @pytest.mark.slow

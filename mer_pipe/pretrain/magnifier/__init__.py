@@ -1,0 +1,1 @@
+"""Training of the learned magnifier from generated and public-domain pictures."""
