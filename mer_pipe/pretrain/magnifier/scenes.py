@@ -108,7 +108,9 @@ class Scene:
 def draw(picture: Callable[[], Source], settings: Settings, rng: np.random.Generator, size: int | None = None) -> Scene:
     """A scene of pictures that `picture` picks, of `settings.size` px or another size."""
     size = size or settings.size
-    strength = np.exp(rng.uniform(np.log(settings.least), np.log(settings.most)))
+    strength = rng.uniform(settings.least, settings.most)
+    if rng.random() < 0.5:
+        strength = np.exp(rng.uniform(np.log(settings.least), np.log(settings.most)))
     af = min(settings.af, settings.reach / strength)
     kind = rng.random()
     if kind < 0.07:

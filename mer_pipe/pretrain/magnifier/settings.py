@@ -29,7 +29,7 @@ class Settings:
     ssim : weight of 1 - SSIM of the lumas beside the L1 distance of the images (on -1..1).
     codes : weight of the L1 distances of texture and shape codes (Oh et al., ECCV 2018: 0.1).
     twins : scenes of a batch that have a recoloured twin, by which the codes are trained.
-    least, most : motion of the target in px, at its strongest point; drawn between them, evenly on a log scale.
+    least, most : motion of the target in px, at its strongest point; drawn between them, half of the time on a log scale.
     af : highest AF, from 1.
     reach : longest magnified motion, px.
     noise : highest standard deviation of the noise, grey levels.
@@ -46,7 +46,7 @@ class Settings:
     every: int = 500
     batch: int = 8
     size: int = 64
-    lr: float = 0.01
+    lr: float = 0.005
     adam_lr: float = 1e-3
     warm_up: int = 500
     average: float = 0.999
