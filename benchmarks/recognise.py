@@ -1,11 +1,12 @@
 """What the heads learn on a generated database: magnified, not magnified, and with shuffled labels.
 
-    OMP_NUM_THREADS=1 python benchmarks/recognise.py FOLDER [--weights FILE] [--heads probe,mrn] [--print]
+    OMP_NUM_THREADS=1 python benchmarks/recognise.py FOLDER [--weights FILE] [--heads probe,mrn] [--seeds 3] [--print]
 
-FOLDER keeps the three stores and all runs; what is there already is not made again, so that it can be stopped. 8 generated
-people, 13 clips each, five classes, crops of 128 and 112 px. Everything is smaller than in the papers, so that two CPU cores do
-it in about an hour: see `SIZES`. Four folds of two people each; no setting was chosen by a prediction of a test clip.
-The figures say that a head can learn from the store it reads. They say nothing of recognition on real faces.
+FOLDER keeps the three stores and all runs; what is there already is not made again, so that it can be stopped, and seeds can be
+added later. With several seeds the table tells their mean and standard deviation. 8 generated people, 13 clips each, five
+classes, crops of 128 and 112 px. Everything is smaller than in the papers, so that two CPU cores do it in about an hour: see
+`SIZES`. Four folds of two people each; no setting was chosen by a prediction of a test clip. The figures say that a head can
+learn from the store it reads. They say nothing of recognition on real faces.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--weights", default="random:0", help="features.weights of the stores")
     parser.add_argument("--heads", default=",".join(SIZES))
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="whole runs of each head, seeds 0 to N-1")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the commands and run none")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -65,8 +67,8 @@ def main() -> None:
             if head == "aman" and not given.weights.startswith("random:"):
                 factors += f" --set weights={shlex.quote(given.weights)}"
             commands.append(
-                f"train --head {head} --store {given.folder / store}.zarr --protocol kfold --folds 4 --out {out}"
-                f"{factors}{shuffle} {SIZES[head]}"
+                f"train --head {head} --store {given.folder / store}.zarr --protocol kfold --folds 4 "
+                f"--seeds {given.seeds} --out {out}{factors}{shuffle} {SIZES[head]}"
             )
             runs.append(str(out))
     for command in commands:
