@@ -2,22 +2,31 @@
 
     OMP_NUM_THREADS=1 python benchmarks/flow.py [--pairs 32] [--set held-out|tuning] [--still] [--ours]
                                                 [--device cuda|cpu] [--batch 32]
+    OMP_NUM_THREADS=1 python benchmarks/flow.py --two [--pairs 32]
 
 One thread each, interleaved: each pair goes through every solver in turn. `--still` takes pairs in which nothing moves but
 narrow bumps, and tells the error where there is motion (more than 0.1 px) from that where there is none. `--ours` leaves
 the peers out. `--device` adds rows of the torch engine there, which solves `--batch` pairs at once; where there is a GPU, it
-is added by itself.
+is added by itself. `--two` asks instead what a second core brings: two threads that solve every pair once each, against one
+thread that solves it twice, in turn; "others" is how many cores were busy with something else meanwhile (from /proc/stat):
+the figure is worth reading only where that is near 0.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pairs as made
+from scaling import busy_seconds
 
 from mer_pipe.stages.flow import tvl1
+
+AGAIN = 4
+"""How often a thread of two solves a pair in a row: one solution is too short for the clock of /proc/stat."""
 
 
 def ours(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -40,6 +49,31 @@ def spread(values: list[float] | np.ndarray, digits: int = 1) -> str:
     return f"{np.median(values):.{digits}f} ({np.min(values):.{digits}f}-{np.max(values):.{digits}f})"
 
 
+def two_threads(stock: list[made.Pair]) -> None:
+    """The table of `--two`: a row each for one thread and for two, and how many times faster two are."""
+    names = ("one thread", "two threads")
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    others: dict[str, list[float]] = {name: [] for name in names}
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(2) as two:
+        pools = dict(zip(names, (one, two), strict=True))
+        for turn, pair in enumerate(stock):
+            for name in names if turn % 2 == 0 else names[::-1]:
+                start, busy, own = time.perf_counter(), busy_seconds(), sum(os.times()[:4])
+                for task in [pools[name].submit(ours, pair.source, pair.target) for _ in range(2 * AGAIN)]:
+                    task.result()
+                taken = time.perf_counter() - start
+                seconds[name].append(taken / (2 * AGAIN))
+                others[name].append(max(0.0, busy_seconds() - busy - (sum(os.times()[:4]) - own)) / taken)
+    print(
+        f"{len(stock)} pairs, {made.SIZE} x {made.SIZE}, each solved {2 * AGAIN} times by one thread and by two, in turn"
+    )
+    print(f"load average {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores; median (min-max)")
+    print(f"{'':12} {'ms a pair':>22} {'others':>18}")
+    for name in names:
+        print(f"{name:12} {spread(np.array(seconds[name]) * 1e3):>22} {spread(others[name], 2):>18}")
+    print(f"two threads against one: times faster {spread(np.divide(*seconds.values()), 2)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=32)
@@ -48,6 +82,7 @@ def main() -> None:
     parser.add_argument("--still", action="store_true", help="no motion but narrow bumps")
     parser.add_argument("--device", choices=("cuda", "cpu"), help="the torch engine as well, there")
     parser.add_argument("--batch", type=int, default=32, help="pairs that the torch engine solves at once")
+    parser.add_argument("--two", action="store_true", help="two threads against one, and nothing else")
     given = parser.parse_args()
 
     import cv2
@@ -61,6 +96,9 @@ def main() -> None:
     stock = made.make(made.HELD_OUT if held_out else made.TUNING, given.pairs, 1000 if held_out else 100, **kind)
     for solver in solvers.values():
         solver(stock[0].source, stock[0].target)
+    if given.two:
+        two_threads(stock)
+        return
 
     still = [float(np.linalg.norm(pair.flow, axis=-1).mean()) for pair in stock]
     clean, light, seconds, moving, rest = ({name: [] for name in solvers} for _ in range(5))
