@@ -33,8 +33,13 @@ def noise(before: np.ndarray, after: np.ndarray, turned: np.ndarray, band: Band,
     Robust: from the median of squared magnitudes, which is ln 2 of the mean for complex noise.
     """
     left = after - before * (further(turned, 1.0) + np.float32(1.0))
-    rounding = ROUNDING * math.prod(padded) * float(np.square(band.filter).sum()) / band.filter.size**2
-    return float(np.median(np.square(left.real) + np.square(left.imag))) / math.log(2.0) + rounding
+    found = float(np.median(np.square(left.real) + np.square(left.imag))) / math.log(2.0)
+    return found + rounding(band, padded)
+
+
+def rounding(band: Band, padded: tuple[int, int]) -> float:
+    """Variance that rounding two frames leaves in the difference of their coefficients."""
+    return ROUNDING * math.prod(padded) * float(np.square(band.filter).sum()) / band.filter.size**2
 
 
 def evidence(energy: np.ndarray, across: np.ndarray, variance: float, bands: Pyramid) -> np.ndarray:

@@ -39,8 +39,8 @@ def phase(
 
     The turn is known while the motion is below half a wavelength. Turned waves leave their envelopes in place, so the
     result holds while ``(AF - 1) d`` is small against the wavelength: on random patterns one octave wide the error is
-    10 % of the contrast at a quarter of the wavelength (their bound), 20 % at a half, 50 % at a whole one. The finest
-    detail, of 3 px, is exact to 10 % for motions of up to 0.7 px in the result, a pattern of 16 px for up to 4 px.
+    10 % of the contrast at a quarter of the wavelength, 20 % at a half, 50 % at a whole one. Detail of 3 px errs by
+    those 10 % where it is moved by 0.7 px, a pattern of 16 px where it is moved by 4 px.
     Waves longer than about half the shorter side are not moved.
 
     Parameters
