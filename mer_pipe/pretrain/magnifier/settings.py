@@ -24,7 +24,8 @@ class Settings:
     every : steps after which is validated and a checkpoint is written; textures and faces are drawn anew.
     batch, size : scenes a step, and their side in px, a multiple of 4.
     lr, adam_lr : highest learning rates, of Muon and of the layers that Adam trains (see `optimizer`); they rise over
-        `warm_up` steps and fall as half a cosine to 0.
+        `warm_up` steps, stay, and over the last share `fall` of all steps fall in a straight line to 0. So trainings of
+        different lengths are the same until the shorter one's fall.
     average : decay of the average of the weights, which is what is kept.
     ssim : weight of 1 - SSIM of the lumas beside the L1 distance of the images (on -1..1).
     codes : weight of the L1 distances of texture and shape codes (Oh et al., ECCV 2018: 0.1).
@@ -42,13 +43,14 @@ class Settings:
     """
 
     width: int = 32
-    steps: int = 18_000
+    steps: int = 14_000
     every: int = 500
     batch: int = 8
     size: int = 64
     lr: float = 0.005
     adam_lr: float = 1e-3
     warm_up: int = 500
+    fall: float = 0.3
     average: float = 0.999
     ssim: float = 0.1
     codes: float = 0.1
@@ -77,6 +79,8 @@ class Settings:
         for name in ("warm_up", "ssim", "codes", "twins", "noise", "seed"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise RecipeError(f"{name} cannot be {getattr(self, name)}", "give 0 or more")
+        if not 0 <= self.fall <= 1:
+            raise RecipeError(f"fall {self.fall} is outside 0..1", "try 0.3: the last three tenths of the steps")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average {self.average} is outside 0..1", "try 0.999; 0 keeps the last weights")
         if not 1 <= self.af < math.inf or self.least > self.most:

@@ -86,9 +86,10 @@ def train(
 
 
 def rate(settings: Settings, step: int) -> float:
-    """The share of the learning rate that step number `step`, from 0, has: it rises, then falls as half a cosine."""
-    rise = min(1.0, (step + 1) / max(1, settings.warm_up))
-    return rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    """The share of the learning rate that step number `step`, from 0, has: it rises, stays, and falls."""
+    rise = (step + 1) / max(1, settings.warm_up)
+    fall = (settings.steps - step) / max(1.0, settings.fall * settings.steps)
+    return min(1.0, rise, fall)
 
 
 @torch.no_grad()
