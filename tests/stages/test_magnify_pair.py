@@ -9,13 +9,13 @@ import pytest
 from scipy.ndimage import fourier_shift, gaussian_filter, map_coordinates
 from scipy.optimize import least_squares
 
-from mer_pipe.stages.magnify import Eulerian, FlowWarp, FlowWarpClip
+from mer_pipe.stages.magnify import Eulerian, FlowWarp, FlowWarpClip, Mer, MerClip
 from mer_pipe.stages.magnify.flow_warp import flow_warp
 from mer_pipe.stages.magnify.motion import illumination, luma, motion
 from mer_pipe.types import ClipError, RecipeError
 
 SIZE = 128
-STAGES = [FlowWarp(), Eulerian()]
+STAGES = [FlowWarp(), Eulerian(), Mer()]
 
 
 def texture(seed=0, size=SIZE, channels=3):
@@ -237,6 +237,9 @@ def test_impossible_parameters_are_recipe_errors():
         lambda: FlowWarp(noise_floor=-1.0),
         lambda: FlowWarp(window=0.0),
         lambda: FlowWarpClip(af=-2.0),
+        lambda: Mer(noise_floor=-1.0),
+        lambda: Mer(blend=0.7),
+        lambda: MerClip(af=-2.0),
         lambda: Eulerian(lambda_c=-1.0),
         lambda: Eulerian(chroma=1.5),
         lambda: Eulerian(lambda_c=float("nan")),
@@ -245,8 +248,8 @@ def test_impossible_parameters_are_recipe_errors():
             make()
 
 
-@pytest.mark.parametrize("stage", [*STAGES, FlowWarpClip()], ids=lambda s: s.name)
+@pytest.mark.parametrize("stage", [*STAGES, FlowWarpClip(), MerClip()], ids=lambda s: s.name)
 def test_parameters_are_plain_and_the_stage_is_frozen(stage):
     assert all(isinstance(v, int | float | str) for v in stage.parameters().values())
     with pytest.raises(dataclasses.FrozenInstanceError):
-        stage.window = 3.0
+        stage.af = 3.0

@@ -4,6 +4,7 @@ from mer_pipe.stages.magnify.eulerian import Eulerian
 from mer_pipe.stages.magnify.eulerian_clip import EulerianClip
 from mer_pipe.stages.magnify.flow_warp import FlowWarp, FlowWarpClip
 from mer_pipe.stages.magnify.learned import Learned
+from mer_pipe.stages.magnify.mer import Mer, MerClip
 from mer_pipe.stages.magnify.pair import magnify
 
-__all__ = ["Eulerian", "EulerianClip", "FlowWarp", "FlowWarpClip", "Learned", "magnify"]
+__all__ = ["Eulerian", "EulerianClip", "FlowWarp", "FlowWarpClip", "Learned", "Mer", "MerClip", "magnify"]

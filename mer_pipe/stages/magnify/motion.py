@@ -24,15 +24,30 @@ def motion(
     window : Gaussian window of the last two steps, px.
     finest : pyramid level on which DIS ends: 0 full resolution, 1 half (in half the time, blunter at edges of motion).
     """
-    import cv2
-
     from mer_pipe.stages.magnify.spline import spline
 
-    before, after = luma(reference), luma(target)
-    gain, bias = illumination(before, after)
-    before = np.clip(np.float32(gain) * before + np.float32(bias), 0, 255)
+    before, after = matched(reference, target)
     if np.array_equal(before, after):
         return np.zeros((*before.shape, 2), np.float32)
+    flow = coarse(before, after, finest)
+    surface = spline(after[..., None])
+    flow = refined(flow, before, surface, window)
+    return steadied(flow, before, surface, noise_floor, window) if noise_floor > 0 else flow
+
+
+def matched(reference: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lumas of two frames, float32 (y, x), the reference's at the target's brightness (`illumination`)."""
+    before, after = luma(reference), luma(target)
+    gain, bias = illumination(before, after)
+    return np.clip(np.float32(gain) * before + np.float32(bias), 0, 255), after
+
+
+def coarse(before: np.ndarray, after: np.ndarray, finest: int = 0) -> np.ndarray:
+    """DIS flow (Kroeger et al., ECCV 2016) between two lumas: float32 (y, x, 2) in px.
+
+    20 variational iterations, patches every 3 px. `finest` is the pyramid level on which it ends.
+    """
+    import cv2
 
     height, width = before.shape
     grow = ((0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width)))
@@ -50,9 +65,7 @@ def motion(
         flow = dis.calc(padded[0], padded[1], None)[:height, :width]
     finally:
         cv2.setNumThreads(threads)
-    surface = spline(after[..., None])
-    flow = refined(np.ascontiguousarray(flow), before, surface, window)
-    return steadied(flow, before, surface, noise_floor, window) if noise_floor > 0 else flow
+    return np.ascontiguousarray(flow)
 
 
 def luma(frame: np.ndarray) -> np.ndarray:
