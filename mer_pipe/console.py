@@ -230,7 +230,7 @@ def summary(console: Console, prepared: Prepared, built: Built) -> None:
 
     found = overview(built.store)
     for warning in found.warnings:
-        console.print(f"[yellow]look at[/]   {escaped(warning.sample)}: {escaped(warning.text)}")
+        console.print(f"[yellow]look at[/]   {escaped(str(warning))}")
     if found.random_weights:
         console.print(
             f"[yellow]features are from random weights[/] (features.weights is {found.random_weights}): for trying the "

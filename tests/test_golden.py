@@ -22,6 +22,7 @@ from mer_pipe.stages.flow import Tvl1
 from mer_pipe.stages.gray import Gray
 from mer_pipe.stages.interpolate import Interpolate
 from mer_pipe.stages.magnify import Eulerian, EulerianClip, FlowWarp, FlowWarpClip
+from mer_pipe.stages.register import Register
 from mer_pipe.stages.scene import Scene
 from mer_pipe.stages.strain import Motion, Strain
 from mer_pipe.stages.travel import Travel
@@ -87,6 +88,15 @@ def _source() -> dict:
     return {"source": onset, "target": apex}
 
 
+def _turned() -> dict:
+    """The face and its expression under a camera that turns by 2 degrees."""
+    from skimage.transform import rotate
+
+    onset, apex = _pair()
+    image = rotate(apex, 2, order=3, mode="edge", preserve_range=True)
+    return {"onset": onset, "image": np.rint(image[None]).astype(np.uint8), "transform": TURN}
+
+
 TURN = np.array([[0.004, 0.0004, -0.6], [-0.0004, 0.004, -0.1]])
 RANDOM = Weights("random:0")
 LEVEL = 1.01
@@ -111,6 +121,7 @@ CASES = [
     Case(Dynamic("svr"), lambda: {"clip": _clip()}, 1e-6),
     Case(Dynamic("approximate"), lambda: {"clip": _clip()}, 1e-5),
     Case(Travel(), lambda: dict(zip(("onset", "apex"), _pair(), strict=True)), 0.02),
+    Case(Register(), _turned, 0.02),
     Case(Gray(), lambda: {"image": _pair()[0]}, 0.0),
     *(
         Case(Features(output=output, weights=RANDOM, dtype="float32"), lambda: {"image": _pair()[0][None]}, 1e-4)

@@ -138,6 +138,7 @@ def _products(r: Recipe, s: Sample, align: Stage, agreement: Mapping[str, float]
     steps = range(r.aman.frames)
     marks = tuple((float(i),) for i in (s.onset, s.apex, s.offset))
     each_mark = {"leading": {"mark": ("onset", "apex", "offset")}, "at": marks}
+    registered = Register().returns if r.register.method != "none" else ()
     grid = tuple((float(a),) for a in r.mrn.af)
     sequence = tuple((float(i), float(a)) for i in steps for a in r.aman.af)
     both = ("mrn", "uamrn")
@@ -154,7 +155,7 @@ def _products(r: Recipe, s: Sample, align: Stage, agreement: Mapping[str, float]
         *(array("align", output, SYSTEMS) for output in align.returns),
         array("scene", "image", SYSTEMS),
         array("scene", "placement", SYSTEMS),
-        *([array("register", "motion", SYSTEMS, **each_mark)] if r.register.method != "none" else []),
+        *(array("register", output, SYSTEMS, **each_mark) for output in registered),
         array("crop", "image", SYSTEMS, **each_mark),
         *(array("travel", output, SYSTEMS) for output in Travel().returns),
         array("magnify", "image", both, leading={"af": r.mrn.af}, at=grid),

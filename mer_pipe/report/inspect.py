@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mer_pipe.report.clips import clip_facts, clip_strip
 from mer_pipe.report.one_clip import in_order
-from mer_pipe.report.warnings import ClipWarning, clip_warnings
+from mer_pipe.report.warnings import ClipWarning, clip_warnings, head_told
 from mer_pipe.store.open import read_facts
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Overview:
     excluded, failed : the clips that are not in the store: id, stage, reason, fix.
     repaired : clips whose annotation was corrected or guessed.
     warnings : clips to look at, see `clip_warnings`.
+    head : how far heads move from onset to apex, a sentence; "" where it was not measured.
     arrays : see `StoredArray`.
     bytes : size of the whole store.
     notes : what the adapter told of the database.
@@ -83,6 +84,7 @@ class Overview:
     failed: tuple[dict[str, str], ...]
     repaired: int
     warnings: tuple[ClipWarning, ...]
+    head: str
     arrays: tuple[StoredArray, ...]
     bytes: int
     notes: tuple[str, ...]
@@ -92,7 +94,7 @@ class Overview:
 
 
 def overview(store_path: str | Path, default: Mapping[str, Any] | None = None) -> Overview:
-    """Read a store's metadata and coordinates; of its arrays only the distances that warnings are made of.
+    """Read a store's metadata and coordinates; of its arrays only the small measures that warnings are made of.
 
     Parameters
     ----------
@@ -131,6 +133,7 @@ def overview(store_path: str | Path, default: Mapping[str, Any] | None = None) -
         failed=tuple(_missing(entry) for entry in facts.get("failed", ())),
         repaired=sum(1 for text in columns.get("repairs", ()) if text),
         warnings=clip_warnings(root, recipe),
+        head=head_told(root),
         arrays=arrays,
         bytes=sum(sizes.values()) + (Path(store_path) / "zarr.json").stat().st_size,
         notes=tuple(facts.get("notes", ())),

@@ -110,7 +110,7 @@ class StoreView(_View):
             h("div", "subjects: ", _counted(seen.subjects)),
             [h("div", f"{e['id']}: {e['reason']}", style="color:#b26a00") for e in (*seen.failed, *seen.excluded)[:8]],
             h("div", f"and {lost - 8} more", style="opacity:.75") if lost > 8 else None,
-            [h("div", f"look at {w.sample}: {w.text}", style="color:#b26a00") for w in seen.warnings[:8]],
+            [h("div", f"look at {w}", style="color:#b26a00") for w in seen.warnings[:8]],
             _guarded("faces", lambda: _faces(self.path)),
             h("details", h("summary", f"{len(seen.arrays)} arrays"), _arrays(seen)),
         )  # fmt: skip

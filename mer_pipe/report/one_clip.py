@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MARKS = ("onset", "apex", "offset")
 ORDER = (
-    "align", "scene", "crop", "travel", "magnify", "features_mrn", "interpolate", "features_aman",
+    "align", "scene", "register", "crop", "travel", "magnify", "features_mrn", "interpolate", "features_aman",
     "gray", "flow_onset", "flow_offset", "strain", "dynamic", "motion",
 )  # fmt: skip
 """The groups of a pipeline in the order in which they are made; others follow by name."""

@@ -117,7 +117,7 @@ def _parts(seen: Overview, libraries: bool) -> Iterator[RenderableType]:
     if seen.warnings:
         yield ""
     for warning in seen.warnings:
-        yield Text.assemble(("look at ", "yellow"), f"{warning.sample}: {warning.text}")
+        yield Text.assemble(("look at ", "yellow"), str(warning))
     for note in seen.notes:
         yield Text(f"note: {note}", style="dim")
     if libraries:
@@ -137,6 +137,8 @@ def _facts(seen: Overview) -> Table:
     if seen.differs is not None:
         told = ", ".join(f"{name}={_value(value)}" for name, value in seen.differs.items())
         table.add_row("differs", Text(told or "in nothing from the default recipe"))
+    if seen.head:
+        table.add_row("head motion", Text(seen.head))
     for name, digest in seen.models.items():
         table.add_row(name, Text(digest if digest.startswith("random:") else digest[:19] + "…"))
     table.add_row("serves", Text(", ".join(seen.systems) or "no system"))

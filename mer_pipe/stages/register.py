@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +18,21 @@ REACH = 1 / 8
 """Of the square's side: a head that moves farther is not followed."""
 
 
-def head_motion(onset: np.ndarray, frames: np.ndarray | Sequence[np.ndarray], model: str = "similarity") -> np.ndarray:
+HEAD = ArraySpec(
+    ("part",),
+    "float32",
+    "px, px, px, degrees, %",
+    shape=(5,),
+    about="the head's motion: mean length over the face, right, down, turn (clockwise), growth",
+)
+
+
+def head_motion(
+    onset: np.ndarray,
+    frames: np.ndarray | Sequence[np.ndarray],
+    model: str = "similarity",
+    reach: float = REACH,
+) -> np.ndarray:
     """The plane motion of the head from the onset crop to other crops of the clip, whatever the expression does.
 
     Each block of 8 px has a local motion (Lucas & Kanade 1981, over 24 px, on a pyramid). The plane motion is the one
@@ -31,6 +45,7 @@ def head_motion(onset: np.ndarray, frames: np.ndarray | Sequence[np.ndarray], mo
     onset : (y, x, channel) uint8, 16 px or more a side.
     frames : n of them, of the onset's size.
     model : "translation"; "similarity", with rotation and growth; or "affine".
+    reach : share of the square's side that the head may move.
 
     Returns
     -------
@@ -39,7 +54,7 @@ def head_motion(onset: np.ndarray, frames: np.ndarray | Sequence[np.ndarray], mo
 
     Raises
     ------
-    ClipError : frames of several sizes, or a head that moves more than an eighth of the square's side.
+    ClipError : frames of several sizes, or a head that moves farther than `reach`.
     RecipeError : an unknown model.
     """
     check_model(model)
@@ -55,10 +70,10 @@ def head_motion(onset: np.ndarray, frames: np.ndarray | Sequence[np.ndarray], mo
         compared = compared or Onset(onset, model)
         row[:] = compared.motion(frame)
         side = max(onset.shape[:2])
-        moved = length(row, onset.shape) if np.isfinite(row).all() else np.inf
-        if moved > REACH * side:
+        moved = length(row, onset.shape)
+        if moved > reach * side:
             raise ClipError(
-                f"the head moves {moved:.0f} px from the onset to another frame, more than the {REACH * side:.0f} px "
+                f"the head moves {moved:.0f} px from the onset to another frame, more than the {reach * side:.0f} px "
                 "that can be registered",
                 "check the clip's onset and offset, or build with --set register.method=none",
             )
@@ -66,21 +81,24 @@ def head_motion(onset: np.ndarray, frames: np.ndarray | Sequence[np.ndarray], mo
 
 
 def parts(motion: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A motion (2, 3) of a frame of `shape` in words: right and down px of its centre, turn in degrees, growth in %.
+    """A motion (2, 3) of a frame of `shape` in words: (5,) float32, see `HEAD`.
 
-    Returns (4,) float64. The turn is clockwise as seen. Of an affine motion these are those of the nearest similarity.
+    How far it carries the face on average, and its centre to the right and down, px; its turn in degrees, clockwise as
+    seen, and its growth in %. Of an affine motion the last two are those of the nearest similarity. No part exceeds
+    10,000, whatever two frames without a common motion may give.
     """
     centre = (np.array([[shape[1], shape[0]]]) - 1) / 2
     right, down = (apply(motion, centre) - centre)[0]
     (a, b, _), (c, d, _) = motion
-    turn = np.degrees(np.arctan2(c - b, a + d))
-    return np.array([right, down, turn, 100 * (np.hypot(a + d, c - b) / 2 - 1)])
+    turn, growth = np.degrees(np.arctan2(c - b, a + d)), 100 * (np.hypot(a + d, c - b) / 2 - 1)
+    found = np.array([length(motion, shape), right, down, turn, growth])
+    return np.clip(found, -1e4, 1e4).astype(np.float32)
 
 
 def length(motion: np.ndarray, shape: tuple[int, ...]) -> float:
     """How far a motion (2, 3) of a frame of `shape` carries the face on average, px."""
-    y, x = np.mgrid[4 : shape[0] : 8, 4 : shape[1] : 8]
-    points = np.stack([x, y], -1)[on_face(x, y, shape)].astype(np.float64)
+    y, x = np.meshgrid(np.linspace(0, shape[0] - 1, 29), np.linspace(0, shape[1] - 1, 29), indexing="ij")
+    points = np.stack([x, y], -1)[on_face(x, y, shape)]
     return float(np.hypot(*(apply(motion, points) - points).T).mean())
 
 
@@ -124,17 +142,13 @@ class Register(Stage):
 
     @property
     def returns(self) -> dict[str, ArraySpec]:
-        about = "motion of the head since the onset that crops leave out: onset px (x, y, 1) to px (x, y)"
-        return {
-            "transform": TRANSFORM,
-            "motion": ArraySpec(("row", "column"), "float64", "px", shape=(2, 3), about=about),
-        }
+        return {"transform": TRANSFORM, "head": replace(HEAD, about=f"{HEAD.about}; what crops leave out")}
 
     def __call__(self, *, onset: np.ndarray, image: np.ndarray, transform: np.ndarray) -> dict[str, np.ndarray]:
         motions = head_motion(onset, image, self.model)
         return {
             "transform": np.stack([following(transform, motion, onset.shape[1]) for motion in motions]),
-            "motion": motions,
+            "head": np.stack([parts(motion, onset.shape) for motion in motions]),
         }
 
 

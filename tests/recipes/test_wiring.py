@@ -70,7 +70,10 @@ def test_with_registration_every_crop_is_still_one_resample_of_a_raw_frame():
         assert set(sources) == {"frame", "transform"}
         assert sources["frame"].position == 1
         assert sources["transform"].key == moved.cell("register", (1.0,)).key
-    assert {p.path for p in moved.products} - {p.path for p in plain.products} == {"register/motion"}
+    assert {p.path for p in moved.products} - {p.path for p in plain.products} == {
+        "register/head",
+        "register/transform",
+    }
 
 
 def test_a_registration_that_does_not_exist_is_refused_with_the_nearest():

@@ -73,7 +73,9 @@ def values(clip: int, kind: str = "", bump: float = 0.0, noise: int = 0) -> dict
         "flow_onset/flow": flow,
         "flow_offset/flow": flow * 0.5,
         "strain/strain": strain,
-        "travel/distance": np.array([0.3, 20.0 if kind == "huge" else 1.2], np.float32),
+        "travel/distance": np.array([0.3, 20.0 if kind in ("huge", "flat") else 1.2], np.float32),
+        "travel/head": np.array([0.95 if kind == "head" else 0.2, 0.2, 0.0, 0.05, 0.1], np.float32),
+        "travel/contrast": np.array([50, 0.4 if kind == "flat" else 50], np.float32),
         "dynamic/image": (frames[2].astype(np.float32) - frames[0]) / 1000,
         "features_mrn/feature": np.full(16, clip + bump, np.float32),
         "motion/motion": np.concatenate([flow * 4, strain[..., None]], -1),
@@ -101,6 +103,8 @@ SPECS = {
     ),
     "strain/strain": ({}, ArraySpec(("y", "x"), "float32", "px/px"), "strain"),
     "travel/distance": ({}, ArraySpec(("quantile",), "float32", "px"), "travel"),
+    "travel/head": ({}, ArraySpec(("part",), "float32", "px, px, px, degrees, %"), "travel"),
+    "travel/contrast": ({}, ArraySpec(("pair",), "float32", "grey level"), "travel"),
     "dynamic/image": ({}, ArraySpec(("y", "x", "channel"), "float32"), "dynamic"),
     # An array that is named like its axis: xarray takes it for a coordinate.
     "features_mrn/feature": ({}, ArraySpec(("feature",), "float32"), "features"),
@@ -124,7 +128,7 @@ def make_store(
 
     Parameters
     ----------
-    kinds : clip -> "still", "huge", "head", "same" or "broken" (values that are not finite).
+    kinds : clip -> "still", "huge", "head", "same", "flat" (and huge) or "broken" (values that are not finite).
     only : groups; () for all.
     bump : clip -> px added to its flow.
     edit : clip -> coordinates to replace.

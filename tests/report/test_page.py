@@ -456,6 +456,24 @@ def test_the_report_against_another_store_lists_the_change_and_flags_the_clip(ba
     assert "changed : flow_onset/flow: 50 %" in words((out / "clips" / "0003-sub01-EP03_01.html").read_text())
 
 
+# Head motion
+
+
+def test_the_heads_motion_is_told_on_the_first_page_and_on_every_clips(report):
+    first = words((report / "index.html").read_text())
+    assert "head motion 0.20 px (at most 0.95) from onset to apex; median of the clips" in first
+    head = words((report / "clips" / "0004-sub02-EP01_01.html").read_text())
+    assert "head motion 0.95 px and 0.05 from onset to apex" in head.replace("°", "")
+
+
+def test_a_clip_that_is_warned_of_twice_tells_both(tmp_path):
+    path = make_store(tmp_path / "w.zarr", clips=2, kinds={1: "flat"})
+    told = [flag.why for flag in read_source(path).clips[1].flags if flag.word == "warned"]
+    assert len(told) == 2
+    assert told[0].startswith("moves 20.0 px")
+    assert told[1].startswith("the apex frame has a contrast of 0.4")
+
+
 # Methods
 
 
@@ -482,6 +500,7 @@ def test_every_method_and_engine_has_its_words(store):
     for name, values in {
         "oh2018learning": {"magnify.method": "learned"},
         "wu2012evm": {"magnify.method": "eulerian"},
+        "lucas1981iterative": {"register.method": "affine"},
         "timm2011eyes": {"align.method": "cascade"},
         "bilen2016dynamic": {"dynamic.method": "approximate"},
         "fernando2017rankpooling": {"dynamic.method": "svr"},

@@ -146,7 +146,8 @@ def test_frames_of_another_size_and_unknown_models_are_refused(film):
 
 def test_words_for_a_motion():
     shape = (SIDE, SIDE)
-    assert parts(motion(1.5, -2, 3, 4), shape) == pytest.approx([1.5, -2, 3, 4])
+    assert parts(motion(1.5, -2, 3, 4), shape)[1:] == pytest.approx([1.5, -2, 3, 4])
+    assert parts(motion(3, -4), shape) == pytest.approx([5, 3, -4, 0, 0])
     assert length(motion(3, -4), shape) == pytest.approx(5)
     assert length(motion(), shape) == 0
 

@@ -64,6 +64,8 @@ def _header(page: Page, changes: Sequence[str]) -> Markup:
                                 f"{1000 * told['frames'] / told['fps']:.0f} ms"))  # fmt: skip
     if m.mean is not None:
         facts.append(("mean motion", f"{m.mean:.2f} {m.unit}; 5 % of the face over {m.high:.2f}"))
+    if (moved := _head(page)) is not None:
+        facts.append(("head motion", moved))
     if told.get("source"):
         facts.append(("source", h("details", h("summary", "sheet and choices"), told["source"])))
     notes = [h("li", h("b", flag.word), ": ", flag.why) for flag in clip.flags]
@@ -75,6 +77,17 @@ def _header(page: Page, changes: Sequence[str]) -> Markup:
         h("dl", [h("div", h("dt", name), h("dd", value)) for name, value in facts], class_="facts"),
         h("ul", notes, class_="notes") if notes else None,
     )
+
+
+def _head(page: Page) -> str | None:
+    left, taken = page.arrays.get("travel", "head"), page.arrays.get("register", "head")
+    if left is None:
+        return None
+    told = f"{left[0]:.2f} px and {abs(left[3]):.2f}° from onset to apex"
+    if taken is None:
+        return told
+    marks = page.arrays.one.leading("register", "head")["mark"]
+    return f"{told}; registration took out {taken[marks.index('apex')][0]:.2f} px"
 
 
 def _flip(page: Page) -> Markup | None:

@@ -183,9 +183,8 @@ def read_source(store: str | Path, default: Mapping[str, Any] | None = None) -> 
         if (dynamic := arrays.get("dynamic", "image")) is not None:
             fields["dynamic"].append(_scale("dynamic", dynamic))
     found = flags(told, measured)
-    warned = {warning.sample: Flag("warned", warning.text) for warning in seen.warnings}
     for t, own in zip(told, found, strict=True):
-        own += [warned[t["sample"]]] if t["sample"] in warned else []
+        own += [Flag("warned", warning.text) for warning in seen.warnings if warning.sample == t["sample"]]
     clips = tuple(
         Clip(row, _name(row, t["sample"]), t, m, tuple(f))
         for row, (t, m, f) in enumerate(zip(told, measured, found, strict=True))

@@ -56,6 +56,8 @@ def _verdict(source: Source, cards: Sequence[Card], look: Look) -> Markup:
         facts.append(
             ("repaired", h("a", f"{seen.repaired} annotation{'s' if seen.repaired > 1 else ''}", href="#flag=repaired"))
         )
+    if seen.head:
+        facts.append(("head motion", seen.head))
     facts += [("note", note) for note in seen.notes]
     facts += [("warning", warning.text) for warning in seen.warnings if not warning.sample]
     warning = None

@@ -57,7 +57,7 @@ RULES = {
     "head moves": f"the median of the flow, what the face moves as a whole, is over {SHIFT:g} px (of 224)",
     "unlike the rest": f"the mean motion is over {UNLIKE:g} times, or under 1/{UNLIKE:g} of, the median clip's",
     "apex at the end": "the apex is the onset or the offset frame",
-    "warned": "build and inspect warn of it: it moves too far to be magnified, or not at all, by the distance measured before",
+    "warned": "build and inspect warn of it: by what was measured before, it moves too far, not at all, or unseen",
     "repaired": "the annotation was corrected or guessed: see the clip's page",
     "hole": "a part of the clip cannot be read: the store is damaged there",
     "changed": "the clip differs from the store compared with",

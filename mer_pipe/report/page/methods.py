@@ -30,8 +30,9 @@ def paragraph(recipe: Any, seen: Overview) -> tuple[str, list[str]]:
     """
     recipe = recipe if isinstance(recipe, Mapping) else {}
     held = {array.path.partition("/")[0] for array in seen.arrays}
-    made = (_source(seen), _align(recipe, held), _interpolate(recipe, held), _magnify(recipe, held),
-            _flow(recipe, held), _clip(recipe, held), _features(recipe, held), _software(seen))  # fmt: skip
+    made = (_source(seen), _align(recipe, held), _register(recipe, held), _interpolate(recipe, held),
+            _magnify(recipe, held), _flow(recipe, held), _clip(recipe, held), _features(recipe, held),
+            _software(seen))  # fmt: skip
     text = " ".join(sentence for sentence in made if sentence)
     return text, list(dict.fromkeys(re.findall(r"\[([a-z]+\d{4}[a-z0-9]*)\]", text)))
 
@@ -133,6 +134,18 @@ def _align(recipe: Mapping[str, Any], held: set[str]) -> str:
     return (
         f"In the onset frame of each clip, {how}; a similarity transform laid {points} level at "
         f"{align['eye_height']:g} of the square's height (eye distance {align['eye_distance']:g} of its width), {square}"
+    )
+
+
+@_section
+def _register(recipe: Mapping[str, Any], held: set[str]) -> str:
+    model = recipe["register"]["method"]
+    if model == "none":
+        return ""
+    named = {"translation": "a translation", "similarity": "a similarity", "affine": "an affine map"}[model]
+    return (
+        f"The head's motion since the onset, {named} fitted robustly to local motions of the face [lucas1981iterative], "
+        "was taken out of the transform by which each frame was resampled."
     )
 
 
