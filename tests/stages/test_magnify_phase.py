@@ -50,7 +50,7 @@ def test_a_translated_picture_moves_af_times_as_far(af, move):
     assert np.allclose(measured_shift(image, out, wanted), wanted, atol=0.02 + 0.04 * np.hypot(*wanted))
 
 
-@pytest.mark.parametrize("af", [2.0, 2.5, 4.0, 6.0])
+@pytest.mark.parametrize("af", [2.5, 6.0])
 def test_a_local_motion_is_carried_to_where_it_belongs(af):
     image, field = texture(channels=1), local_field(amplitude=0.3)
     onset, apex = as_frame(image), as_frame(carried(image, field, 1.0))
