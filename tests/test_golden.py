@@ -21,7 +21,17 @@ from mer_pipe.stages.features import Features
 from mer_pipe.stages.flow import Tvl1
 from mer_pipe.stages.gray import Gray
 from mer_pipe.stages.interpolate import Interpolate
-from mer_pipe.stages.magnify import Eulerian, EulerianClip, FlowWarp, FlowWarpClip
+from mer_pipe.stages.magnify import (
+    Eulerian,
+    EulerianClip,
+    FlowWarp,
+    FlowWarpClip,
+    Mer,
+    MerClip,
+    Phase,
+    PhaseClip,
+    Pixel,
+)
 from mer_pipe.stages.register import Register
 from mer_pipe.stages.scene import Scene
 from mer_pipe.stages.strain import Motion, Strain
@@ -110,6 +120,11 @@ CASES = [
     Case(Interpolate(7), lambda: {"clip": _clip()}, LEVEL),
     Case(FlowWarp(), _reference, 6.0),
     Case(FlowWarpClip(af=4.0), lambda: {"clip": _clip()[:4]}, 6.0),
+    Case(Mer(), _reference, 6.0),
+    Case(MerClip(af=4.0), lambda: {"clip": _clip()[:4]}, 6.0),
+    Case(Phase(), _reference, 2.0),
+    Case(PhaseClip(), lambda: {"clip": _clip()}, 2.0),
+    Case(Pixel(), _reference, 0.0),
     Case(Eulerian(), _reference, 2.0),
     Case(EulerianClip(), lambda: {"clip": _clip()}, 2.0),
     Case(Tvl1(), _source, 0.02),

@@ -12,14 +12,15 @@ from mer_pipe.stages.crop import Crop
 from mer_pipe.stages.dynamic import Dynamic
 from mer_pipe.stages.features import PRECISIONS
 from mer_pipe.stages.flow import Tvl1
-from mer_pipe.stages.magnify import Eulerian, EulerianClip, FlowWarp
+from mer_pipe.stages.magnify import Eulerian, EulerianClip, FlowWarp, Mer, Phase
 from mer_pipe.stages.register import MODELS
 from mer_pipe.stages.strain import Strain
 from mer_pipe.types import RecipeError
 
 SYSTEMS = ("aman", "mrn", "uamrn", "ruan", "msmmt")
 ALIGNERS = ("mediapipe", "cascade", "none")
-MAGNIFIERS = ("flow", "eulerian", "learned")
+MAGNIFIERS = ("mer", "flow", "phase", "eulerian", "learned", "pixel")
+CLIP_MAGNIFIERS = ("eulerian", "phase", "mer", "flow")
 
 
 def _choice(name: str, value: str, options: tuple[str, ...]) -> None:
@@ -77,14 +78,16 @@ class MagnifyRecipe:
 
     Attributes
     ----------
-    method : "flow", "eulerian" or "learned".
+    method : "mer", "flow", "phase", "eulerian", "learned" or "pixel".
     weights : checkpoint file of "learned".
-    flow, eulerian : parameters of those methods.
+    mer, flow, phase, eulerian : parameters of those methods.
     """
 
-    method: str = "flow"
+    method: str = "mer"
     weights: str = ""
+    mer: Mer = Mer()
     flow: FlowWarp = FlowWarp()
+    phase: Phase = Phase()
     eulerian: Eulerian = Eulerian()
 
     def __post_init__(self) -> None:
@@ -142,11 +145,15 @@ class MsmmtRecipe:
     Attributes
     ----------
     size : side of its images; a multiple of 64, so that the quarter scale is a multiple of a ViT's 16.
+    magnifier : how its clip is magnified: "eulerian" (the paper), "phase", "mer" or "flow", by `evm.af`. The first two
+        filter in time by the `evm` section; the last three take their other parameters from `magnify`.
     """
 
     size: int = 256
+    magnifier: str = "eulerian"
 
     def __post_init__(self) -> None:
+        _choice("msmmt.magnifier", self.magnifier, CLIP_MAGNIFIERS)
         if self.size % 64 or self.size < 64:
             raise RecipeError(f"msmmt.size {self.size} is not a multiple of 64", "take 256 or 384")
 

@@ -14,7 +14,8 @@ from mer_pipe.stages.crop import Crop, CropEach
 from mer_pipe.stages.features import Features, bfloat16_agreement
 from mer_pipe.stages.gray import Gray
 from mer_pipe.stages.interpolate import Interpolate
-from mer_pipe.stages.magnify import Learned
+from mer_pipe.stages.magnify import FlowWarpClip, Learned, MerClip, PhaseClip, Pixel
+from mer_pipe.stages.magnify.learned import shipped
 from mer_pipe.stages.register import Register
 from mer_pipe.stages.scene import Scene
 from mer_pipe.stages.strain import Motion
@@ -51,14 +52,15 @@ def find_models(recipe: Recipe, landmarker: str | None = None) -> Models:
     from mer_pipe import models
 
     needs_learned = recipe.magnify.method == "learned" and set(recipe.systems) & {"aman", "mrn", "uamrn", "ruan"}
-    if needs_learned and not recipe.magnify.weights:
-        raise RecipeError("magnify.method=learned needs a checkpoint", "give it with --set magnify.weights=FILE")
+    learned, own = None, recipe.magnify.weights
+    if needs_learned:  # a store keeps the digest alone: of the weights in the package that is enough
+        learned = shipped() if own in ("", shipped().digest) else models.weights_from(own)
     name = recipe.features.weights
     weights = Weights(name) if name.startswith("random:") else models.weights_from(name)
     asked = {"pool1024": {"mrn", "uamrn"}, "layer3": {"aman"}} if recipe.features.precision == "bfloat16" else {}
     return Models(
         models.find("face_landmarker", landmarker) if recipe.align.method == "mediapipe" else None,
-        models.weights_from(recipe.magnify.weights) if needs_learned else None,
+        learned,
         weights,
         {output: bfloat16_agreement(weights, output) for output in asked if asked[output] & set(recipe.systems)},
     )
@@ -119,7 +121,7 @@ def wire(recipe: Recipe, models: Models, sample: Sample, digests: Callable[[int]
         Node("flow_offset", r.flow, {"source": Value("crop", "image", offset), "target": ruan_target}),
         Node("strain", r.strain, {"flow": Value("flow_onset", "flow")}),
         Node("crop_msmmt", crop_msmmt, face, {"frame": clip}),
-        Node("evm", replace(r.evm, fps=s.fps), {"clip": Stack("crop_msmmt", "image", "frame", clip)}),
+        Node("evm", clip_magnifier(r, s.fps), {"clip": Stack("crop_msmmt", "image", "frame", clip)}),
         Node("dynamic", r.dynamic, {"clip": Value("evm", "image")}),
         Node(
             "flow_evm",
@@ -201,6 +203,28 @@ def _aligner(a: AlignRecipe, models: Models) -> Stage:
 
 def magnifier(m: MagnifyRecipe, models: Models) -> Stage:
     """The stage of the recipe's method."""
-    if m.method == "learned" and models.magnifier is not None:
+    if m.method == "learned":
+        if models.magnifier is None:
+            raise RecipeError("magnify.method=learned needs its weights")
         return Learned(models.magnifier)
-    return m.eulerian if m.method == "eulerian" else m.flow
+    return {"mer": m.mer, "flow": m.flow, "phase": m.phase, "eulerian": m.eulerian, "pixel": Pixel()}[m.method]
+
+
+def clip_magnifier(r: Recipe, fps: float) -> Stage:
+    """The stage that magnifies MSMMT's clip."""
+    evm, m = replace(r.evm, fps=fps), r.magnify
+    if r.msmmt.magnifier == "phase":
+        return PhaseClip(
+            af=evm.af,
+            low=evm.low,
+            high=evm.high,
+            fps=fps,
+            filter=evm.filter,
+            blur=m.phase.blur,
+            noise_floor=m.phase.noise_floor,
+        )
+    if r.msmmt.magnifier == "mer":
+        return MerClip(af=evm.af, **m.mer.parameters())
+    if r.msmmt.magnifier == "flow":
+        return FlowWarpClip(af=evm.af, **m.flow.parameters())
+    return evm

@@ -27,8 +27,8 @@ def test_magnify_gives_back_the_shape_and_dtype_it_was_given():
 
 def test_magnify_says_what_is_wrong():
     frame = np.zeros((16, 16), np.uint8)
-    with pytest.raises(RecipeError, match="phase"):
-        magnify(frame, frame, 2, method="phase")
+    with pytest.raises(RecipeError, match="phases"):
+        magnify(frame, frame, 2, method="phases")
     with pytest.raises(RecipeError, match="lambda_c"):
         magnify(frame, frame, 2, method="flow", lambda_c=8)
     with pytest.raises(ClipError, match="float32"):
@@ -37,6 +37,23 @@ def test_magnify_says_what_is_wrong():
         bad = np.full((16, 16), value)
         with pytest.raises(ClipError, match=r"not 0\.\.1"):
             magnify(bad, bad, 2)
+
+
+@pytest.mark.parametrize("method", ["mer", "flow", "phase", "eulerian", "pixel"])
+def test_a_mask_keeps_the_target_outside(method):
+    image = texture()
+    onset, apex = as_frame(image), as_frame(shifted(image, 0.3, 0.0))
+    whole = magnify(onset, apex, [1, 6], method=method)
+    mask = np.zeros((SIZE, SIZE), bool)
+    mask[32:96, 32:96] = True
+    part = magnify(onset, apex, [1, 6], method=method, mask=mask)
+    assert np.array_equal(part[:, mask], whole[:, mask])
+    assert np.array_equal(part[:, ~mask], np.broadcast_to(apex, whole.shape)[:, ~mask])
+    half = magnify(onset, apex, 6, method=method, mask=0.5 * mask)
+    assert np.abs(half.astype(float) - (apex + 0.5 * (part[1].astype(float) - apex))).max() <= 0.5
+    for wrong in (mask[:-1], mask.astype(int), np.where(mask, 2.0, 0.0), np.where(mask, np.nan, 0.0)):
+        with pytest.raises(ClipError, match="mask"):
+            magnify(onset, apex, 6, method=method, mask=wrong)
 
 
 def test_a_clip_is_warped_frame_by_frame_against_its_first():

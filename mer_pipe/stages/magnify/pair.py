@@ -10,16 +10,28 @@ import numpy as np
 from mer_pipe.stages.magnify.eulerian import Eulerian
 from mer_pipe.stages.magnify.flow_warp import FlowWarp
 from mer_pipe.stages.magnify.learned import Learned
+from mer_pipe.stages.magnify.levels import grey_levels
+from mer_pipe.stages.magnify.mer import Mer
+from mer_pipe.stages.magnify.phase import Phase
+from mer_pipe.stages.magnify.pixel import Pixel
 from mer_pipe.types import ClipError, RecipeError
 
-METHODS = {"flow": FlowWarp, "eulerian": Eulerian, "learned": Learned}
+METHODS = {
+    "mer": Mer,
+    "flow": FlowWarp,
+    "phase": Phase,
+    "eulerian": Eulerian,
+    "learned": Learned,
+    "pixel": Pixel,
+}
 
 
 def magnify(
     reference: np.ndarray,
     target: np.ndarray,
     af: float | Sequence[float],
-    method: str = "flow",
+    method: str = "mer",
+    mask: np.ndarray | None = None,
     **parameters: Any,
 ) -> np.ndarray:
     """`target` with its motion since `reference` multiplied by AF.
@@ -31,7 +43,10 @@ def magnify(
     reference, target : (y, x) or (y, x, 3), uint8 or float in 0..1, alike. Onset and apex, for example. Floats are
         magnified at a resolution of 1/255.
     af : one factor, or several.
-    method : "flow" (`FlowWarp`), "eulerian" (`Eulerian`) or "learned" (`Learned`, which needs `weights`).
+    method : "mer" (`Mer`), "flow" (`FlowWarp`), "phase" (`Phase`), "eulerian" (`Eulerian`), "learned" (`Learned`) or
+        "pixel" (`Pixel`).
+    mask : (y, x) bool, or float in 0..1: where motion is magnified. Where it is 0 the target stays as it is; between, the
+        two are mixed.
     parameters : fields of that stage, for example ``lambda_c=16``.
 
     Returns
@@ -62,12 +77,25 @@ def magnify(
         raise ClipError(f"reference frame is {reference.dtype} and target frame {target.dtype}", "give both alike")
     one = np.ndim(af) == 0
     factors = tuple(float(a) for a in np.atleast_1d(np.asarray(af)))
-    image = stage(reference=_levels(reference), target=_levels(target), af=factors)["image"]
+    frames = _levels(reference), _levels(target)
+    image = stage(reference=frames[0], target=frames[1], af=factors)["image"]
+    if mask is not None:
+        image = _within(image, frames[1], np.asarray(mask))
     if target.ndim == 2:
         image = image[..., 0]
     if target.dtype != np.uint8:
         image = (image / 255.0).astype(target.dtype)
     return image[0] if one else image
+
+
+def _within(image: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """`image` (af, y, x, c) where the mask is 1, the target where it is 0."""
+    if mask.shape != target.shape[:2] or mask.dtype.kind not in "bf":
+        raise ClipError(f"mask is {mask.dtype} {mask.shape}", f"give bool or float of shape {target.shape[:2]}")
+    share = mask.astype(np.float64)[..., None]
+    if not (share.min(initial=0.0) >= 0.0 and share.max(initial=0.0) <= 1.0):  # written so that NaN fails
+        raise ClipError(f"mask spans {share.min()}..{share.max()}", "give values in 0..1")
+    return grey_levels(target + share * (image.astype(np.float64) - target))
 
 
 def _levels(frame: np.ndarray) -> np.ndarray:
