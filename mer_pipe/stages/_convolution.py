@@ -67,7 +67,7 @@ class Convolution:
 
 
 class Winograd:
-    """A 3 x 3 convolution of stride 1 with zeros round the image, then a ReLU, by F(2 x 2, 3 x 3).
+    """A 3 x 3 convolution of stride 1 with zeros round the image, or with its mirror image, by F(2 x 2, 3 x 3).
 
     Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016: 16 products a channel and 2 x 2 pixels
     in the place of 36. The sums are over channels alone, and so shorter than those of the direct convolution: in float32
@@ -76,7 +76,7 @@ class Winograd:
 
     BAND = 7 * 28 * 64  # tiles times channels
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, mirrored: bool = False) -> None:
         outputs, self.channels = weight.shape[:2]  # equal
         spread = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float64)
         products = torch.einsum("ij,ocjl,ml->imoc", spread, weight, spread).reshape(16 * outputs, self.channels, 1, 1)
@@ -84,16 +84,16 @@ class Winograd:
         biases = torch.zeros(16, outputs, dtype=torch.float64)
         biases[5] = bias
         self.products = Convolution(products, biases.flatten(), groups=16)
-        self.to_tiles = _tiles.forth(self.channels)
-        self.from_tiles = {added: _tiles.back(self.channels, added) for added in (False, True)}
+        self.to_tiles = _tiles.forth(self.channels, mirrored)
 
     def __call__(self, x: Tensor, relu: bool, shortcut: Tensor | None = None, fused: bool = True) -> Tensor:
-        """As `Convolution`, but always with the ReLU, and never over the shortcut."""
+        """As `Convolution`, but never over the shortcut."""
         _, _, height, width = x.shape
         images = _flat(x)
         added = shortcut is not None
         shortcuts = _flat(shortcut) if added else images
         out = torch.empty(x.shape, dtype=x.dtype, memory_format=torch.channels_last)
+        from_tiles = _tiles.back(self.channels, added, relu)
         across, rows = width // 2, height // 2
         band = min(rows, max(1, self.BAND // (across * self.channels)))
         tiles = np.empty((band, across, 16 * self.channels), np.float32)
@@ -103,7 +103,7 @@ class Winograd:
                 self.to_tiles(image, height, width, first, last, tiles.reshape(-1))
                 products = torch.from_numpy(tiles[: last - first])[None].permute(0, 3, 1, 2)
                 found = _flat(self.products(products, False, fused=fused))[0]
-                self.from_tiles[added](found, height, width, first, last, plus, to)
+                from_tiles(found, height, width, first, last, plus, to)
         return out
 
 

@@ -17,10 +17,11 @@ from mer_pipe.stages._kernel import kernel
 
 
 @lru_cache
-def forth(channels: int):
+def forth(channels: int, mirrored: bool = False):
     """Return to_tiles(image, height, width, first, last, tiles), for images of so many channels.
 
-    It fills `tiles` with B' d B of the rows `first`..`last` of tiles; round the image there are zeros.
+    It fills `tiles` with B' d B of the rows `first`..`last` of tiles; round the image there are zeros, or, if `mirrored`, the
+    row and the column next to the outermost ones.
     """
 
     @kernel
@@ -38,6 +39,8 @@ def forth(channels: int):
                     patch[:] = 0
                     for p in range(16):
                         v, u = y + p // 4, x + p % 4
+                        if mirrored:
+                            v, u = min(abs(v), 2 * (height - 1) - v), min(abs(u), 2 * (width - 1) - u)
                         if 0 <= v < height and 0 <= u < width:
                             i = (v * width + u) * channels
                             patch[p * channels : (p + 1) * channels] = image[i : i + channels]
@@ -81,10 +84,11 @@ def _cut(values):
 
 
 @lru_cache
-def back(channels: int, added: bool):
+def back(channels: int, added: bool, cut: bool = True):
     """Return from_tiles(tiles, height, width, first, last, shortcut, image), for images of so many channels.
 
-    It fills the pixels under the rows `first`..`last` of tiles with A' m A, plus `shortcut` if `added`, cut below zero.
+    It fills the pixels under the rows `first`..`last` of tiles with A' m A, plus `shortcut` if `added`, cut below zero if
+    `cut`.
     """
 
     @kernel
@@ -115,7 +119,9 @@ def back(channels: int, added: bool):
                     p, q, r, s = a0 + a1 + a2, a1 - a2 - a3, b0 + b1 + b2, b1 - b2 - b3
                     if added:
                         p, q, r, s = p + above[x], q + above[x + one], r + below[x], s + below[x + one]
-                    upper[x], upper[x + one] = max(F(0), p), max(F(0), q)
-                    lower[x], lower[x + one] = max(F(0), r), max(F(0), s)
+                    if cut:
+                        p, q, r, s = max(F(0), p), max(F(0), q), max(F(0), r), max(F(0), s)
+                    upper[x], upper[x + one] = p, q
+                    lower[x], lower[x + one] = r, s
 
     return from_tiles

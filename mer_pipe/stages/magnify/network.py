@@ -91,7 +91,7 @@ class Network(nn.Module):
 
     def __init__(self, dialect: Dialect, shape: Shape) -> None:
         super().__init__()
-        self.dialect = dialect
+        self.dialect, self.shape = dialect, shape
         self.encoder, self.manipulator, self.decoder = Encoder(shape), Manipulator(shape), Decoder(shape)
 
     def forward(self, reference: Tensor, target: Tensor, factors: tuple[float, ...]) -> list[Tensor]:
@@ -130,7 +130,7 @@ def build(state: Mapping[str, Tensor], label: str) -> Network:
         first = str(error).splitlines()[1:2] or [str(error)]
         raise ModelError(
             f"{label} has the names of dialect {dialect.name} and other sizes: {first[0].strip()}",
-            "give a checkpoint of the full network (16, 32 and 64 channels)",
+            "give a whole checkpoint: 16, 32 and 64 channels, or all of them narrower or wider alike",
         ) from None
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
@@ -139,3 +139,9 @@ def build(state: Mapping[str, Tensor], label: str) -> Network:
 def load(weights: Weights) -> Network:
     """The network of a checkpoint file, kept for the next call."""
     return build(load_state(weights), weights.path or weights.digest)
+
+
+@lru_cache(maxsize=2)
+def on_device(weights: Weights, place: torch.device) -> Network:
+    """The network of a checkpoint file on a GPU, kept for the next call."""
+    return build(load_state(weights), weights.path or weights.digest).to(place)
