@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from mer_pipe.recipes import BUILT_IN, plain, with_values
+from mer_pipe.recipes.recipe import CLIP_MAGNIFIERS, MAGNIFIERS
 from mer_pipe.report.inspect import overview
 from mer_pipe.report.page import compare, write_report
 from mer_pipe.report.page.alignment import alignment_figure, in_square
@@ -500,6 +501,8 @@ def test_every_method_and_engine_has_its_words(store):
     for name, values in {
         "oh2018learning": {"magnify.method": "learned"},
         "wu2012evm": {"magnify.method": "eulerian"},
+        "wadhwa2013phase": {"magnify.method": "phase"},
+        "kroeger2016dis": {"magnify.method": "mer"},
         "lucas1981iterative": {"register.method": "affine"},
         "timm2011eyes": {"align.method": "cascade"},
         "bilen2016dynamic": {"dynamic.method": "approximate"},
@@ -507,6 +510,13 @@ def test_every_method_and_engine_has_its_words(store):
     }.items():
         text, keys = paragraph(plain(with_values(BUILT_IN["default"], values)), overview(store))
         assert name in keys, text
+    for name in MAGNIFIERS:
+        text, keys = paragraph(plain(with_values(BUILT_IN["default"], {"magnify.method": name})), overview(store))
+        assert "The apex was magnified against the onset" in text
+        assert all(f"{key}," in bibtex(keys) for key in keys)
+    for name in CLIP_MAGNIFIERS:
+        text, _ = paragraph(plain(with_values(BUILT_IN["default"], {"msmmt.magnifier": name})), overview(store))
+        assert ("Hz" in text) == (name in ("eulerian", "phase"))
     text, _ = paragraph(plain(with_values(BUILT_IN["default"], {"align.method": "none"})), overview(store))
     assert "Frames were taken as faces" in text
 

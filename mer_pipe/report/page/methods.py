@@ -160,24 +160,29 @@ def _interpolate(recipe: Mapping[str, Any], held: set[str]) -> str:
     )
 
 
+_WARPED = "by warping it along its motion, measured by dense inverse search [kroeger2016dis]"
+_MAGNIFIERS = {
+    "mer": f"{_WARPED} and refined by least squares [lucas1981iterative], with the mean of both frames as texture",
+    "flow": _WARPED,
+    "phase": "by turning the phases of a complex steerable pyramid [wadhwa2013phase]",
+    "eulerian": "by linear Eulerian magnification over a Laplacian pyramid [wu2012evm]",
+    "pixel": "by multiplying the change of each pixel",
+}
+
+
 @_section
 def _magnify(recipe: Mapping[str, Any], held: set[str]) -> str:
     if not held & {"magnify", "features_mrn", "features_aman", "gray"}:
         return ""
     section = recipe["magnify"]
-    how = {
-        "flow": "by warping it along its motion, measured by dense inverse search [kroeger2016dis]",
-        "eulerian": "by linear Eulerian magnification over a Laplacian pyramid [wu2012evm]",
-        "learned": "by a learned magnification network [oh2018learning]",
-    }[section["method"]]
-    if section["method"] == "learned":
-        told = f"weights {section['weights']}"
-    else:
-        told = _told(section[section["method"]])
+    method = section["method"]
+    how = {**_MAGNIFIERS, "learned": "by a learned magnification network [oh2018learning]"}[method]
+    told = f"weights {section['weights']}" if method == "learned" else _told(section.get(method, {}))
+    told = f" ({told})" if told else ""
     factors = f" at AF {grid(recipe['mrn']['af'])}" if held & {"magnify", "features_mrn"} else ""
     gray = f" The gray image is the apex at AF {recipe['ruan']['af']:g}." if "gray" in held else ""
     return (
-        f"The apex was magnified against the onset{factors} {how} ({told}); AF is the total displacement factor, 1 the "
+        f"The apex was magnified against the onset{factors} {how}{told}; AF is the total displacement factor, 1 the "
         f"identity.{gray}"
     )
 
@@ -208,10 +213,18 @@ def _clip(recipe: Mapping[str, Any], held: set[str]) -> str:
     if not held & {"dynamic", "motion"}:
         return ""
     evm, dynamic, size = recipe["evm"], recipe["dynamic"], recipe["msmmt"]["size"]
+    method = recipe["msmmt"].get("magnifier", "eulerian")
+    band = f"between {evm['low']:g} and {evm['high']:g} Hz "
+    if method == "eulerian":
+        how = "by Eulerian video magnification [wu2012evm]"
+        told = {k: v for k, v in evm.items() if k not in ("af", "low", "high")}
+    else:
+        how = _MAGNIFIERS[method].replace("it along its", "each frame along its")
+        told = recipe["magnify"][method] | ({"filter": evm["filter"]} if method == "phase" else {})
+        band = band if method == "phase" else "against the first frame "
     text = (
-        f"Clips at {size} × {size} px were magnified by Eulerian video magnification [wu2012evm] with AF {evm['af']:g} "
-        f"(alpha {evm['af'] - 1:g}) between {evm['low']:g} and {evm['high']:g} Hz "
-        f"({_told({k: v for k, v in evm.items() if k not in ('af', 'low', 'high')})})."
+        f"Clips at {size} × {size} px were magnified {how} with AF {evm['af']:g} (alpha {evm['af'] - 1:g}) {band}"
+        f"({_told(told)})."
     )
     if "dynamic" in held:
         told = {"cost": dynamic["cost"]} if dynamic["method"] != "approximate" else {}
