@@ -62,3 +62,29 @@ def test_the_af_strip_shows_the_motion_growing(store):
         assert np.all(np.diff(distance) > 0)
         for af, moved in zip((2, 6, 10), distance[1:], strict=True):
             assert moved / distance[0] == pytest.approx(af, rel=0.35)
+
+
+def test_a_head_that_moves_is_followed_within_half_a_pixel(shared):
+    """Half a second of a face that nods: the motion of its middle, by a flow that did not register it."""
+    import cv2
+
+    from mer_pipe.models import weights_from
+    from mer_pipe.stages.align import AlignLandmarks
+    from mer_pipe.stages.crop import crop
+    from mer_pipe.stages.register import following, head_motion
+
+    model = shared / "models" / "face_landmarker.task"
+    if not model.exists():
+        pytest.skip(f"no landmark model at {model}")
+    film = cv2.VideoCapture(str(shared / "real" / "video" / "short_face.mp4"))
+    frames = [film.read()[1][..., ::-1].copy() for _ in range(16)]
+    transform = AlignLandmarks(weights_from(model))(frame=frames[0])["transform"]
+    onset, apex = crop([frames[0], frames[15]], transform)
+    followed = crop([frames[15]], following(transform, head_motion(onset, [apex])[0], 224))[0]
+    face = np.s_[50:190, 60:165]
+
+    def moves(image):
+        return np.median(np.hypot(*np.moveaxis(mer_pipe.tvl1(onset, image)[face], -1, 0)))
+
+    assert moves(apex) > 4
+    assert moves(followed) < 0.5
