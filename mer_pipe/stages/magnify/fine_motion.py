@@ -64,7 +64,7 @@ def fine_motion(before: np.ndarray, after: np.ndarray, noise_floor: float = 0.2,
     from mer_pipe.stages.magnify.spline import spline
 
     surface = spline(after[..., None])
-    flow = coarse(before, after)
+    flow = coarse(before, after, stride=4, descents=12, variations=10, smoothness=60.0)  # the fits do the rest
     evidence = evident(before, surface, flow)
     flow = fitted(evidence, flow, WIDE)
     window = float(np.clip(4.5 + 1.5 * np.sqrt(evidence.variance), *NARROW))

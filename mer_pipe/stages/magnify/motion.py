@@ -42,10 +42,23 @@ def matched(reference: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.n
     return np.clip(np.float32(gain) * before + np.float32(bias), 0, 255), after
 
 
-def coarse(before: np.ndarray, after: np.ndarray, finest: int = 0) -> np.ndarray:
+def coarse(
+    before: np.ndarray,
+    after: np.ndarray,
+    finest: int = 0,
+    stride: int = 3,
+    descents: int = 25,
+    variations: int = 20,
+    smoothness: float = 40.0,
+) -> np.ndarray:
     """DIS flow (Kroeger et al., ECCV 2016) between two lumas: float32 (y, x, 2) in px.
 
-    20 variational iterations, patches every 3 px. `finest` is the pyramid level on which it ends.
+    Parameters
+    ----------
+    finest : pyramid level on which it ends.
+    stride, descents : between patches of 8 px, and steps that each may take.
+    variations, smoothness : iterations of the variational refinement, and the weight of its smoothness (usually 20;
+        more is steadier on compressed video).
     """
     import cv2
 
@@ -55,10 +68,10 @@ def coarse(before: np.ndarray, after: np.ndarray, finest: int = 0) -> np.ndarray
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     dis.setFinestScale(finest)
     dis.setPatchSize(8)
-    dis.setPatchStride(3)
-    dis.setGradientDescentIterations(25)
-    dis.setVariationalRefinementIterations(20)
-    dis.setVariationalRefinementAlpha(40.0)  # twice the usual smoothness: steadier on compressed video
+    dis.setPatchStride(stride)
+    dis.setGradientDescentIterations(descents)
+    dis.setVariationalRefinementIterations(variations)
+    dis.setVariationalRefinementAlpha(smoothness)
     threads = cv2.getNumThreads()
     try:
         cv2.setNumThreads(1)  # DIS cuts the frame into one stripe a thread, so that its result depends on their number
