@@ -15,6 +15,7 @@ from mer_pipe.cli_datasets import complete_database, datasets
 from mer_pipe.cli_export import export
 from mer_pipe.cli_pretrain import pretrain
 from mer_pipe.cli_train import evaluate, train
+from mer_pipe.cli_train_magnifier import train_magnifier
 from mer_pipe.cli_words import pairs, print_json
 from mer_pipe.types import MerError
 
@@ -263,7 +264,7 @@ def _draw(store: str, clip: str, stage: str | None, af: str | None, compare: tup
         click.echo(inline.shown(panels, how, *inline.size()), nl=False, color=True)
 
 
-for verb in (train, evaluate, export, pretrain, datasets):
+for verb in (train, evaluate, export, pretrain, train_magnifier, datasets):
     cli.add_command(verb)
 
 
