@@ -103,6 +103,8 @@ def _agreed(
     guess before has explained: a fit to the whole face would begin half-way into the expression. The scale is such that
     the nearest `agree` of the face lie where those of a normal distribution would, and not below 1.
     """
+    from mer_pipe.stages._rigid import distances, normal_equations
+
     xx, xy, yy = level.near
     a, b, c = noise + within * xx, within * xy, noise + within * yy
     sure = np.stack([c * xx - b * xy, a * xy - b * xx, a * yy - b * xy]) / (a * c - b * b)
@@ -116,16 +118,13 @@ def _agreed(
         return common, weight
     normal = -2 * np.log(1 - agree)  # of chi squared with two degrees of freedom
     for _ in range(4):
-        apart = local - np.tensordot(common, level.basis, 1)
-        far = sure[0] * apart[0] ** 2 + 2 * sure[1] * apart[0] * apart[1] + sure[2] * apart[1] ** 2
+        far = distances(level.basis, local, sure, common)
         scale = max(1.0, _quantile(far, seen, agree) / normal)
         weight = level.face * np.square(np.maximum(1 - far / (TUKEY * TUKEY * scale), 0))
-        x, y = level.basis[:, 0], level.basis[:, 1]
-        cross = np.einsum("pij,qij,ij->pq", x, y, weight * sure[1])
-        normals = np.einsum("pij,qij,ij->pq", x, x, weight * sure[0]) + cross + cross.T
-        normals += np.einsum("pij,qij,ij->pq", y, y, weight * sure[2])
-        right_side = np.einsum("pkij,kij,ij->p", level.basis, said, weight)
-        common = np.linalg.lstsq(normals, right_side, rcond=1e-9)[0]
+        matrix, right_side = normal_equations(level.basis, sure, said, weight)
+        # The ridge is for faces of one direction, whose motion along it is not seen and then taken for none.
+        matrix[np.diag_indices_from(matrix)] += 1e-9 * np.trace(matrix) + 1e-12
+        common = np.linalg.solve(matrix, right_side)
     return common, weight
 
 

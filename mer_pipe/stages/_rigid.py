@@ -85,3 +85,41 @@ def around(sums):
                     for x in range(max(j - 1, 0), min(j + 2, columns)):
                         out[k, i, j] += sums[k, y, x]
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def distances(basis, local, sure, common):
+    """Squared Mahalanobis distance of each block's `local` motion, (2, rows, columns), from the `common` one.
+
+    `basis` is (parameter, 2, rows, columns), `sure` (3, rows, columns) the inverse covariances: xx, xy, yy.
+    """
+    rows, columns = local.shape[1:]
+    out = np.empty((rows, columns))
+    for i in range(rows):
+        for j in range(columns):
+            x, y = local[0, i, j], local[1, i, j]
+            for p in range(len(common)):
+                x -= common[p] * basis[p, 0, i, j]
+                y -= common[p] * basis[p, 1, i, j]
+            out[i, j] = sure[0, i, j] * x * x + 2 * sure[1, i, j] * x * y + sure[2, i, j] * y * y
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def normal_equations(basis, sure, said, weight):
+    """The matrix and right side of weighted least squares: `said` (2, rows, columns) is `sure` times local motion."""
+    count, _, rows, columns = basis.shape
+    matrix, right = np.zeros((count, count)), np.zeros(count)
+    for i in range(rows):
+        for j in range(columns):
+            w = weight[i, j]
+            if w == 0:
+                continue
+            for p in range(count):
+                x, y = w * basis[p, 0, i, j], w * basis[p, 1, i, j]
+                right[p] += x * said[0, i, j] + y * said[1, i, j]
+                a = x * sure[0, i, j] + y * sure[1, i, j]
+                b = x * sure[1, i, j] + y * sure[2, i, j]
+                for q in range(count):
+                    matrix[p, q] += a * basis[q, 0, i, j] + b * basis[q, 1, i, j]
+    return matrix, right
