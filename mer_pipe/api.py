@@ -19,6 +19,7 @@ from mer_pipe.pipeline.plan import Plan, make_plan
 from mer_pipe.recipes import Models, Recipe, find_models, plain, read_recipe, wire, with_values
 from mer_pipe.recipes.recipe import AlignRecipe, FeaturesRecipe
 from mer_pipe.recipes.wiring import magnifier
+from mer_pipe.stages.magnify.learned import SHIPPED
 from mer_pipe.store.cache import Cache
 from mer_pipe.store.journal import Journal
 from mer_pipe.store.ledger import Ledger
@@ -270,7 +271,7 @@ def _magnified(pair: Pair, text: str, af: tuple[float, ...]) -> Side:
     else:
         recipe = read_recipe(text)
     weights = recipe.magnify.weights
-    if recipe.magnify.method == "learned" and (not weights or weights.startswith("sha256:")):
+    if recipe.magnify.method == "learned" and weights.startswith("sha256:") and weights != SHIPPED:
         raise RecipeError(
             "the learned magnifier needs its checkpoint; a store keeps its digest", "add magnify.weights=FILE"
         )

@@ -206,7 +206,7 @@ def test_a_bad_row_excludes_its_clip_and_says_why(mer, database, place, tmp_path
         (["--only", "amam"], "systems='amam' is unknown (did you mean aman?)"),
         (["--recipe", "nowhere.yaml"], "there is no recipe 'nowhere.yaml'"),
         (["--set", "features.weights=nowhere.pt"], "nowhere.pt"),
-        (["--set", "magnify.method=learned"], "magnify.method=learned needs a checkpoint"),
+        (["--set", "magnify.method=learned", "--set", "magnify.weights=nowhere.pth"], "nowhere.pth"),
         (["--set", "align.method=mediapipe", "--landmarker", "nowhere.task"], "nowhere.task"),
     ],
 )

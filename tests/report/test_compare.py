@@ -163,7 +163,7 @@ def test_a_yaml_recipe_is_a_side(store, tmp_path):
     [
         ("mrn.af=3", None, RecipeError, "does not change a magnifier"),
         ("magnify.method=phase", None, RecipeError, "phase"),
-        ("magnify.method=learned", None, RecipeError, r"magnify\.weights=FILE"),
+        (f"magnify.method=learned magnify.weights=sha256:{'0' * 64}", None, RecipeError, r"magnify\.weights=FILE"),
         ("demoo", None, RecipeError, "did you mean demo"),
         ("stored", (3.0,), StoreError, "no AF 3"),
         ("demo", (0.0,), MerError, "AF 0"),
