@@ -13,6 +13,7 @@ NEAR = 0.02  # px: how far a block may lie from the head's motion and still coun
 TUKEY = 2.0  # deviations from which on a block has no say
 AGREE = 0.2  # of the face, by how well it is seen: the share whose deviation sets the scale
 NOISE = 3.0  # variance of a sum of blurred noise, over that of independent pixels
+LONGEST = 2.0  # px of a level: slopes do not tell of more in one step
 ROUNDS, SETTLED = 12, 0.002  # warps of the finest level at most, and px of a step after which no more follow
 
 
@@ -66,36 +67,41 @@ class Onset:
             level = self.levels[depth]
             scale = max(level.image.shape) / max(self.shape)
             surface, weight = spline(image[..., None]), level.face
+            # A pattern that repeats, or is lost on a coarse level, can lead astray: then this level begins at rest.
+            if (
+                guess.any()
+                and self._warped(level, surface, 0 * guess, weight)[2]
+                < self._warped(level, surface, guess * scale, weight)[2]
+            ):
+                guess = 0 * guess
             for _ in range(4 if depth else ROUNDS):
-                step, weight = self._step(level, surface, guess * scale, weight, bool(depth))
-                guess = guess + step / scale
-                if np.abs(np.tensordot(step, level.basis, 1)).max() < SETTLED:
+                residual, gain, deviation = self._warped(level, surface, guess * scale, weight)
+                step, weight = _agreed(level, residual, gain, deviation, bool(depth))
+                longest = np.abs(np.tensordot(step, level.basis, 1)).max()
+                guess = guess + step * (LONGEST / max(longest, LONGEST)) / scale
+                if longest < SETTLED:
                     break
         return _matrix(self.model, guess, self.shape)
 
-    def _step(
-        self, level: Level, surface: np.ndarray, guess: np.ndarray, weight: np.ndarray, coarse: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What to add to `guess`, and the weights of the blocks, from one warp of the frame back onto the onset."""
-        from mer_pipe.stages._rigid import around, displacement, light, pull
+    def _warped(
+        self, level: Level, surface: np.ndarray, guess: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, float, float]:
+        """The frame warped back onto the onset: what remains (y, x), the gain, and the robust deviation on the face."""
+        from mer_pipe.stages._rigid import displacement, light
         from mer_pipe.stages.magnify._warp_kernels import follow
 
         moved = follow(surface, displacement(_matrix(self.model, guess, level.image.shape), *level.image.shape))
         gain, bias = light(level.image, moved, weight, level.block)
         residual = moved - np.float32(gain) * level.image - np.float32(bias)
-        pulled = -pull(level.right, level.down, residual, level.block) / gain
         rows, columns = (n * level.block for n in level.face.shape)
         pixels = np.repeat(np.repeat(level.face > 0, level.block, 0), level.block, 1)
-        deviation = 1.4826 * float(np.median(np.abs(residual[:rows, :columns][pixels]), axis=None))
-        noise = NOISE * deviation * deviation + 0.05  # not below that of rounding
-        within = NEAR * NEAR * (16.0 if coarse else 1.0)
-        return _agreed(level, around(pulled), noise, within, 0.5 if coarse else AGREE)
+        return residual, gain, 1.4826 * float(np.median(np.abs(residual[:rows, :columns][pixels])))
 
 
 def _agreed(
-    level: Level, pulled: np.ndarray, noise: float, within: float, agree: float
+    level: Level, residual: np.ndarray, gain: float, deviation: float, coarse: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The plane motion that the blocks' local motions agree on, and the weight of each block.
+    """The plane motion that the blocks' local motions agree on, to add to the guess, and the weight of each block.
 
     A block's local motion d is the least squares solution of near @ d = pulled (Lucas & Kanade 1981). Its covariance is
     ``noise * near^-1 + within``; the inverse of that, `sure`, weighs the block, so that no strong edge outvotes the
@@ -103,8 +109,11 @@ def _agreed(
     guess before has explained: a fit to the whole face would begin half-way into the expression. The scale is such that
     the nearest `agree` of the face lie where those of a normal distribution would, and not below 1.
     """
-    from mer_pipe.stages._rigid import distances, normal_equations
+    from mer_pipe.stages._rigid import around, distances, normal_equations, pull
 
+    pulled = -around(pull(level.right, level.down, residual, level.block)) / gain
+    noise = NOISE * deviation * deviation + 0.05  # not below that of rounding
+    within, agree = (16 * NEAR * NEAR, 0.5) if coarse else (NEAR * NEAR, AGREE)
     xx, xy, yy = level.near
     a, b, c = noise + within * xx, within * xy, noise + within * yy
     sure = np.stack([c * xx - b * xy, a * xy - b * xx, a * yy - b * xy]) / (a * c - b * b)

@@ -118,6 +118,18 @@ def test_the_onset_and_faces_without_texture_stay_where_they_are(film):
     assert np.array_equal(following(TRANSFORM, np.eye(2, 3), SIDE), TRANSFORM)
 
 
+def test_stripes_that_repeat_do_not_lead_astray():
+    """A shift across them is found; along them nothing is seen, and the head is taken to rest."""
+    across = np.arange(SIDE) / 3
+    onset, apex = (
+        np.repeat(np.tile(128 + 100 * np.sin(across - shift / 3), (SIDE, 1))[..., None], 3, 2).astype(np.uint8)
+        for shift in (0, 2)
+    )
+    found = head_motion(onset, [apex], "translation")[0]
+    assert found[:, 2] == pytest.approx([2, 0], abs=0.05)
+    assert length(head_motion(onset, [apex])[0], onset.shape) == pytest.approx(2, abs=0.3)
+
+
 def test_pictures_that_share_nothing_are_refused_or_stay_finite():
     rng = np.random.default_rng(0)
     for _ in range(3):
