@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 DATABASE = "--dataset demo --set dataset.subjects=8 --set dataset.clips=13"
-PICTURES = f"{DATABASE} --set crop.size=112 --only ruan,msmmt --set msmmt.size=128"
+PICTURES = f"{DATABASE} --set crop.size=112 --only ruan,msmmt --set msmmt.size=128 --set register.method=similarity"
 STORES = {
     "features": f"{DATABASE} --set crop.size=128 --only mrn,aman --set mrn.af=1..13 --set aman.frames=3 --set aman.af=1,5,9",
     "pictures": f"{PICTURES} --set ruan.target=magnified --set msmmt.magnifier=mer",
@@ -28,7 +28,8 @@ STORES = {
     "plain": f"{PICTURES} --set ruan.target=magnified --set msmmt.magnifier=mer --set ruan.af=1 --set evm.af=1",
 }
 """Ruan's flows end at the magnified apex, as the paper has it on SAMM, and MSMMT's clip is magnified by mer; "papers" has flows
-to the filmed apex, as the paper has it on CASME II, and the Eulerian clip. AF 1 is the identity: plain is as filmed."""
+to the filmed apex, as the paper has it on CASME II, and the Eulerian clip. AF 1 is the identity: plain is as filmed. All three
+are registered, as a flow cannot tell the drift of a head from an expression."""
 
 SIZES = {
     "probe": "",

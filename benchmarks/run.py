@@ -1,9 +1,10 @@
 """Run the benchmarks and write docs/benchmarks.md from what they print.
 
-    python benchmarks/run.py [--only flow,build] [--quick]
+    python benchmarks/run.py [--only flow,build] [--title "TV-L1 flow on two cores"] [--quick]
 
-Each script runs in a process of its own with one thread, one after the other. `--only` runs some and keeps the other sections of
-the page as they are. The goals are judged from the printed tables; one whose number is not found there is an error.
+Each script runs in a process of its own with one thread, one after the other. `--only` runs some, and `--title` one section
+of the page; the other sections stay as they are. The goals are judged from the printed tables; one whose number is not found
+there is an error.
 """
 
 from __future__ import annotations
@@ -300,16 +301,20 @@ def page(sections: dict[str, str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="names of scripts, as flow,build")
+    parser.add_argument("--title", action="append", default=[], help="heading of one section; may be repeated")
     parser.add_argument("--quick", action="store_true", help="small sizes, printed only: the page stays as it is")
     given = parser.parse_args()
     names = list(dict.fromkeys(section.name for section in SECTIONS))
-    chosen = given.only.split(",") if given.only else names
+    chosen = given.only.split(",") if given.only else [] if given.title else names
     if unknown := [name for name in chosen if name not in names]:
         raise SystemExit(f"there is no benchmark {unknown[0]!r}; there are {', '.join(names)}")
 
+    if unknown := [title for title in given.title if title not in {section.title for section in SECTIONS}]:
+        raise SystemExit(f"there is no section {unknown[0]!r}")
+
     kept = old_sections()
     for section in SECTIONS:
-        if section.name in chosen:
+        if section.name in chosen or section.title in given.title:
             text = measure(section, given.quick)
             if given.quick:
                 continue
