@@ -64,18 +64,25 @@ Settings = typing.TypeVar("Settings")
 def with_values(recipe: Settings, values: Mapping[str, Any]) -> Settings:
     """The recipe, or the settings of a head, with some values replaced, by dotted name or in nested sections.
 
-    Text is read as the value's own type.
+    All are replaced at once: values that only go together may come in any order. Text is read as the value's own type.
 
     Raises
     ------
     RecipeError : an unknown name, or a value that cannot be read.
     """
+    together: dict[str, Any] = {}
     for name, value in values.items():
-        nested: Any = value
-        for part in reversed(name.split(".")):
-            nested = {part: nested}
-        recipe = _filled(recipe, nested, "")
-    return recipe
+        *path, last = name.split(".")
+        section = together
+        for part in path:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise RecipeError(f"{part} is given a value and {name} another", "give one of them")
+        if isinstance(value, Mapping) and isinstance(section.get(last), dict):
+            section[last].update(value)
+        else:
+            section[last] = dict(value) if isinstance(value, Mapping) else value
+    return _filled(recipe, together, "")
 
 
 def plain(recipe: Recipe, models: Models | None = None) -> dict[str, Any]:

@@ -79,3 +79,14 @@ def test_with_registration_every_crop_is_still_one_resample_of_a_raw_frame():
 def test_a_registration_that_does_not_exist_is_refused_with_the_nearest():
     with pytest.raises(RecipeError, match=r"register.method='similar' is unknown \(did you mean similarity\?\)"):
         with_values(BUILT_IN["demo"], {"register.method": "similar"})
+
+
+def test_values_that_only_go_together_may_come_in_any_order():
+    values = {"crop.size": 112, "systems": ("ruan", "msmmt")}
+    for given in (values, dict(reversed(values.items()))):
+        assert with_values(BUILT_IN["default"], given).crop.size == 112
+    with pytest.raises(RecipeError, match="not a multiple of 32"):
+        with_values(BUILT_IN["default"], {"crop.size": 112})
+    for given in ({"crop": 3, "crop.size": 112}, {"crop": 3}):
+        with pytest.raises(RecipeError, match="crop"):
+            with_values(BUILT_IN["default"], given)
