@@ -22,7 +22,7 @@ def test_magnify_gives_back_the_shape_and_dtype_it_was_given():
     for dtype in (np.float32, np.float64):
         out = magnify(*((f / 255).astype(dtype) for f in gray), af=3)
         assert out.dtype == dtype
-        assert np.allclose(out, magnify(*gray, 3) / 255, atol=1e-6)
+        assert np.allclose(out, magnify(*gray, 3) / 255, atol=0.501 / 255)
 
 
 def test_magnify_says_what_is_wrong():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+# Numba's cache looks at this file alone: change it as well whenever `_warp_kernels` changes.
 from mer_pipe.stages.magnify._warp_kernels import positions_in_target
 
 FAR = 1e4

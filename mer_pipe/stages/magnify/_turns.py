@@ -27,19 +27,26 @@ def angle(values: np.ndarray) -> np.ndarray:
     return np.arctan2(values.imag, values.real)
 
 
-def noise(before: np.ndarray, after: np.ndarray, turned: np.ndarray, band: Band, padded: tuple[int, int]) -> float:
+def noise(
+    before: np.ndarray,
+    after: np.ndarray,
+    turned: np.ndarray,
+    band: Band,
+    padded: tuple[int, int],
+    quantum: float = 1.0,
+) -> float:
     """Variance of the coefficients that `turned` (n, m) leaves unexplained, not below that of rounding two frames.
 
-    Robust: from the median of squared magnitudes, which is ln 2 of the mean for complex noise.
+    They are rounded to `quantum`. Robust: from the median of squared magnitudes, which is ln 2 of the mean for complex noise.
     """
     left = after - before * (further(turned, 1.0) + np.float32(1.0))
     found = float(np.median(np.square(left.real) + np.square(left.imag))) / math.log(2.0)
-    return found + rounding(band, padded)
+    return found + rounding(band, padded, quantum)
 
 
-def rounding(band: Band, padded: tuple[int, int]) -> float:
-    """Variance that rounding two frames leaves in the difference of their coefficients."""
-    return ROUNDING * math.prod(padded) * float(np.square(band.filter).sum()) / band.filter.size**2
+def rounding(band: Band, padded: tuple[int, int], quantum: float = 1.0) -> float:
+    """Variance that rounding two frames to `quantum` leaves in the difference of their coefficients."""
+    return quantum * quantum * ROUNDING * math.prod(padded) * float(np.square(band.filter).sum()) / band.filter.size**2
 
 
 def evidence(energy: np.ndarray, across: np.ndarray, variance: float, bands: Pyramid) -> np.ndarray:

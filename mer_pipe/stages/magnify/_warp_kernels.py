@@ -119,16 +119,17 @@ def _value(spline, channel, y, x, a, b):
 
 
 @njit(cache=True, nogil=True)
-def sample(spline, image, positions):
-    """`image` (y, x, c) uint8 at `positions` (y, x, 2), from its cubic B-spline.
+def sample(spline, image, positions, half):
+    """`image` (y, x, c) at `positions` (y, x, 2), from its cubic B-spline, in the image's type.
 
+    `half` is `levels.rounding_half` of that type: what is written to uint8 is truncated.
     `spline` holds the coefficients, float32 (c, y + 3, x + 3): one mirrored sample before and two after each line. A
     position on a pixel returns that pixel's value as it is. Positions outside the frame take its border.
     """
     height, width, channels = image.shape
     rows, columns = positions.shape[0], positions.shape[1]
-    out = np.empty((rows, columns, channels), np.uint8)
-    half, low, high = np.float32(0.5), np.float32(0.0), np.float32(255.0)
+    out = np.empty((rows, columns, channels), image.dtype)
+    low, high = np.float32(0.0), np.float32(255.0)
     right, bottom = np.float32(width - 1), np.float32(height - 1)
     for row in range(rows):
         for column in range(columns):
@@ -143,7 +144,7 @@ def sample(spline, image, positions):
             a, b = _weights(tx), _weights(ty)
             for channel in range(channels):
                 value = _value(spline, channel, y0, x0, a, b)
-                out[row, column, channel] = np.uint8(min(max(value + half, low), high))
+                out[row, column, channel] = min(max(value + half, low), high)
     return out
 
 

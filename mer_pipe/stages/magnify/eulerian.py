@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from mer_pipe.stages.magnify.frames import check_pair, checked_factors
+from mer_pipe.stages.magnify.levels import grey_levels
 from mer_pipe.types import ArraySpec, RecipeError, Stage
 
 BROADEST = 4  # px: no pyramid level is smaller than this
@@ -18,27 +19,27 @@ BROADEST = 4  # px: no pyramid level is smaller than this
 def eulerian(
     reference: np.ndarray, target: np.ndarray, af: Sequence[float], lambda_c: float = 24.0, chroma: float = 0.1
 ) -> np.ndarray:
-    """`target` with its change since `reference` multiplied: uint8 (af, y, x, c).
+    """`target` with its change since `reference` multiplied: (af, y, x, c).
 
     Wu et al., SIGGRAPH 2012, for two frames: ``target + sum over bands of alpha_band * change_band``, where alpha is
     AF - 1 in the bands that are coarse enough and less in the finer ones (`band_gains`). AF 1 returns the target's
-    bytes, AF 0 the reference's. First-order: it holds while AF x motion is below about an eighth of the wavelength.
+    values, AF 0 the reference's. First-order: it holds while AF x motion is below about an eighth of the wavelength.
 
     Parameters
     ----------
-    reference, target : uint8 (y, x, 1) or (y, x, 3).
+    reference, target : uint8, or float32 in 0..255, (y, x, 1) or (y, x, 3), alike. The result has their type.
     af : total displacement factors, >= 0.
     lambda_c : px: the spatial wavelength from which on the full alpha is used; 0 for no attenuation.
     chroma : what remains of alpha for the two colour axes, 0..1 (used for AF above 1).
 
     Raises
     ------
-    ClipError : the frames differ in size or are not uint8 images.
+    ClipError : the frames differ in size or type, or are no such images.
     RecipeError : a factor is negative or not finite.
     """
     check_pair(reference, target)
     factors = checked_factors(af)
-    out = np.empty((len(factors), *target.shape), np.uint8)
+    out = np.empty((len(factors), *target.shape), target.dtype)
     bands = laplacian_bands(target.astype(np.float32) - reference.astype(np.float32))
     for row, factor in zip(out, factors, strict=True):
         row[:] = added(target, bands, factor, lambda_c, chroma)
@@ -46,7 +47,7 @@ def eulerian(
 
 
 def added(target: np.ndarray, bands: list[np.ndarray], af: float, lambda_c: float, chroma: float) -> np.ndarray:
-    """`target` uint8 (y, x, c) plus the weighted sum of `bands` (`laplacian_bands` of its change), rounded to uint8."""
+    """`target` (y, x, c) plus the weighted sum of `bands` (`laplacian_bands` of its change), in the target's type."""
     if af == 1.0:
         return target
     change = collapsed(
@@ -55,7 +56,7 @@ def added(target: np.ndarray, bands: list[np.ndarray], af: float, lambda_c: floa
     if af > 1.0 and chroma < 1.0 and change.shape[2] == 3:
         luma = change @ np.array([0.299, 0.587, 0.114], np.float32)
         change = luma[..., None] + np.float32(chroma) * (change - luma[..., None])
-    return np.clip(np.rint(target + change), 0, 255).astype(np.uint8)
+    return grey_levels(target + change, target.dtype)
 
 
 def band_gains(levels: int, af: float, lambda_c: float) -> list[float]:

@@ -47,7 +47,9 @@ class Evidence:
         return right * self.right, down * self.down, right * self.down
 
 
-def fine_motion(before: np.ndarray, after: np.ndarray, noise_floor: float = 0.2, edges: bool = True) -> np.ndarray:
+def fine_motion(
+    before: np.ndarray, after: np.ndarray, noise_floor: float = 0.2, edges: bool = True, quantum: float = 1.0
+) -> np.ndarray:
     """Motion that carries `before` onto `after`, float32 (y, x, 2) in px: ``after(x + f(x)) = before(x)``.
 
     DIS flow finds it (`motion.coarse`); weighted least squares take its bias away (`fitted`), twice in windows of 10 px
@@ -60,27 +62,28 @@ def fine_motion(before: np.ndarray, after: np.ndarray, noise_floor: float = 0.2,
     before, after : lumas of equal brightness, float32 (y, x).
     noise_floor : see `steadied`; 0 turns that step off.
     edges : whether to draw edges anew.
+    quantum : see `frames.quantum_of`.
     """
     from mer_pipe.stages.magnify.spline import spline
 
     surface = spline(after[..., None])
     flow = coarse(before, after, stride=4, descents=12, variations=10, smoothness=60.0)  # the fits do the rest
-    evidence = evident(before, surface, flow)
+    evidence = evident(before, surface, flow, quantum)
     flow = fitted(evidence, flow, WIDE)
     window = float(np.clip(4.5 + 1.5 * np.sqrt(evidence.variance), *NARROW))
-    evidence = evident(before, surface, flow)
+    evidence = evident(before, surface, flow, quantum)
     flow = fitted(evidence, flow, window)
     if noise_floor > 0:
         flow = steadied(evidence, flow, noise_floor, window)
     return edged(flow, before, surface, evidence.variance) if edges else flow
 
 
-def evident(before: np.ndarray, surface: np.ndarray, flow: np.ndarray) -> Evidence:
+def evident(before: np.ndarray, surface: np.ndarray, flow: np.ndarray, quantum: float = 1.0) -> Evidence:
     """The evidence about `flow`; `surface` is `spline.spline` of the second frame.
 
     The variance is that of the grey levels that the flow leaves unexplained (robust, from the median absolute residual,
-    not below that of rounding two frames). The weight is ``variance / (variance + (SLOPE_DOUBT slope)^2)``, times
-    Geman and McClure's for residuals beyond three standard deviations.
+    not below that of rounding two frames to `quantum`). The weight is ``variance / (variance + (SLOPE_DOUBT slope)^2)``,
+    times Geman and McClure's for residuals beyond three standard deviations.
     """
     from mer_pipe.stages.magnify._warp_kernels import follow
 
@@ -88,7 +91,7 @@ def evident(before: np.ndarray, surface: np.ndarray, flow: np.ndarray) -> Eviden
     residual = blurred(moved - before, BLUR)
     right, down = slopes(0.5 * (before + moved))
     deviation = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
-    variance = deviation * deviation + 1.0 / 6.0 / (4.0 * np.pi * BLUR * BLUR)
+    variance = deviation * deviation + quantum * quantum / 6.0 / (4.0 * np.pi * BLUR * BLUR)
     doubted = variance + SLOPE_DOUBT**2 * (right * right + down * down)
     weight = variance / doubted / (1.0 + residual * residual / (9.0 * doubted))
     rest = residual - right * flow[..., 0] - down * flow[..., 1]

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from mer_pipe.stages.magnify.frames import check_clip, check_pair, checked_factors
+from mer_pipe.stages.magnify.levels import rounding_half
 from mer_pipe.stages.magnify.motion import motion
 from mer_pipe.types import ArraySpec, RecipeError, Stage
 
@@ -21,30 +22,30 @@ def flow_warp(
     window: float = 6.0,
     finest: int = 0,
 ) -> np.ndarray:
-    """`target` with its motion since `reference` multiplied by each factor: uint8 (af, y, x, c).
+    """`target` with its motion since `reference` multiplied by each factor: (af, y, x, c).
 
     A point that lies at x in the reference and at x + f(x) in the target lies at x + AF f(x) in the result, which
-    keeps the target's colours: ``out(x + AF f(x)) = target(x + f(x))``. AF 1 returns the target's bytes; AF 0 moves the
-    target back onto the reference. f is `motion.motion`; the inverse of x + AF f(x) is found by fixed point, and the
+    keeps the target's colours: ``out(x + AF f(x)) = target(x + f(x))``. AF 1 returns the target's values; AF 0 moves
+    the target back onto the reference. f is `motion.motion`; the inverse of x + AF f(x) is found by fixed point, and the
     target is sampled by cubic B-spline. Where AF x motion folds over itself no exact answer exists and the nearest is
     taken.
 
     Parameters
     ----------
-    reference, target : uint8 (y, x, 1) or (y, x, 3).
+    reference, target : uint8, or float32 in 0..255, (y, x, 1) or (y, x, 3), alike. The result has their type.
     af : total displacement factors, >= 0, fractional or not.
     noise_floor, window, finest : how the motion is measured, see `motion.motion`.
 
     Raises
     ------
-    ClipError : the frames differ in size or are not uint8 images.
+    ClipError : the frames differ in size or type, or are no such images.
     RecipeError : a factor is negative or not finite.
     """
     check_pair(reference, target)
     factors = checked_factors(af)
     moving = [factor for factor in factors if factor != 1.0]
     flow = motion(reference, target, noise_floor, window, finest) if moving else None
-    out = np.empty((len(factors), *target.shape), np.uint8)
+    out = np.empty((len(factors), *target.shape), target.dtype)
     if flow is None or not flow.any():
         out[:] = target
         return out
@@ -52,9 +53,9 @@ def flow_warp(
     from mer_pipe.stages.magnify._warp_kernels import positions_in_target, sample
     from mer_pipe.stages.magnify.spline import spline
 
-    surface, image = spline(target), np.array(target, order="C")
+    surface, image, half = spline(target), np.array(target, order="C"), rounding_half(target.dtype)
     for row, factor in zip(out, factors, strict=True):
-        row[:] = target if factor == 1.0 else sample(surface, image, positions_in_target(flow, factor))
+        row[:] = target if factor == 1.0 else sample(surface, image, positions_in_target(flow, factor), half)
     return out
 
 

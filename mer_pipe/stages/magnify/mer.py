@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from mer_pipe.stages.magnify.fine_motion import fine_motion
-from mer_pipe.stages.magnify.frames import check_clip, check_pair, checked_factors
-from mer_pipe.stages.magnify.levels import grey_levels
+from mer_pipe.stages.magnify.frames import check_clip, check_pair, checked_factors, quantum_of
+from mer_pipe.stages.magnify.levels import grey_levels, rounding_half
 from mer_pipe.stages.magnify.motion import blurred, illumination, luma
 from mer_pipe.types import ArraySpec, RecipeError, Stage
 
@@ -23,29 +23,29 @@ def mer(
     edges: bool = True,
     blend: float = 0.5,
 ) -> np.ndarray:
-    """`target` with its motion since `reference` multiplied by each factor: uint8 (af, y, x, c).
+    """`target` with its motion since `reference` multiplied by each factor: (af, y, x, c).
 
     A point that lies at x in the reference and at x + f(x) in the target lies at x + AF f(x) in the result. f is
     `fine_motion.fine_motion` after the reference is brought to the target's brightness; what is drawn there is the mean
     of the point's two pictures (`blended`), which halves the noise; the result is a mesh whose moving parts cover the
-    resting ones (`_mesh_kernels.positions_in_front`). AF 1 returns the target's bytes, identical frames come back
+    resting ones (`_mesh_kernels.positions_in_front`). AF 1 returns the target's values, identical frames come back
     identical at every AF.
 
     Parameters
     ----------
-    reference, target : uint8 (y, x, 1) or (y, x, 3).
+    reference, target : uint8, or float32 in 0..255, (y, x, 1) or (y, x, 3), alike. The result has their type.
     af : total displacement factors, >= 0, fractional or not.
     noise_floor, edges : how the motion is measured, see `fine_motion.fine_motion`.
     blend : greatest share of the reference in the picture, 0..0.5; with 0 the target's pixels are kept as they are.
 
     Raises
     ------
-    ClipError : the frames differ in size or are not uint8 images.
+    ClipError : the frames differ in size or type, or are no such images.
     RecipeError : a factor is negative or not finite.
     """
     check_pair(reference, target)
     factors = checked_factors(af)
-    out = np.empty((len(factors), *target.shape), np.uint8)
+    out = np.empty((len(factors), *target.shape), target.dtype)
     out[:] = target
     if all(factor == 1.0 for factor in factors) or np.array_equal(reference, target):
         return out
@@ -55,19 +55,22 @@ def mer(
     from mer_pipe.stages.magnify.spline import spline
 
     before, after = luma(reference), luma(target)
-    gain, bias = (np.float32(v) for v in illumination(before, after))
-    flow = fine_motion(np.clip(gain * before + bias, 0, 255), after, noise_floor, edges)
+    quantum = quantum_of(reference, target)
+    gain, bias = (np.float32(v) for v in illumination(before, after, quantum))
+    flow = fine_motion(np.clip(gain * before + bias, 0, 255), after, noise_floor, edges, quantum)
     picture = target.astype(np.float32)
     if blend > 0:
-        picture = blended(np.clip(gain * reference + bias, 0, 255), picture, flow, blend)
-    surface, image = spline(picture), grey_levels(picture)
+        picture = blended(np.clip(gain * reference + bias, 0, 255), picture, flow, blend, quantum)
+    surface, image, half = spline(picture), grey_levels(picture, target.dtype), rounding_half(target.dtype)
     for row, factor in zip(out, factors, strict=True):
         if factor != 1.0:
-            row[:] = sample(surface, image, positions_in_front(flow, factor)) if flow.any() else image
+            row[:] = sample(surface, image, positions_in_front(flow, factor), half) if flow.any() else image
     return out
 
 
-def blended(reference: np.ndarray, target: np.ndarray, flow: np.ndarray, share: float) -> np.ndarray:
+def blended(
+    reference: np.ndarray, target: np.ndarray, flow: np.ndarray, share: float, quantum: float = 1.0
+) -> np.ndarray:
     """The target with each point's grey levels in the reference mixed in, where both show the same: float32 (y, x, c).
 
     The reference is carried onto the target along `flow`. Of it `share` is taken where the lumas differ by noise alone,
@@ -78,6 +81,7 @@ def blended(reference: np.ndarray, target: np.ndarray, flow: np.ndarray, share: 
     ----------
     reference, target : float32 (y, x, c), grey levels, of equal brightness.
     flow : float32 (y, x, 2), px, from reference to target.
+    quantum : see `frames.quantum_of`.
     """
     from mer_pipe.stages.magnify._warp_kernels import follow
     from mer_pipe.stages.magnify.spline import spline
@@ -86,7 +90,7 @@ def blended(reference: np.ndarray, target: np.ndarray, flow: np.ndarray, share: 
     difference = target - np.stack([follow(surface[c : c + 1], back) for c in range(target.shape[2])], axis=2)
     apart = luma(difference)
     deviation = 1.4826 * float(np.median(np.abs(apart - np.median(apart))))
-    misfit = blurred(apart * apart, 1.5) / np.float32(deviation * deviation + 1.0 / 15.0)
+    misfit = blurred(apart * apart, 1.5) / np.float32(deviation * deviation + quantum * quantum / 15.0)
     mixed = np.float32(share) / (np.float32(1.0) + np.square(misfit / np.float32(4.0)))
     return target - mixed[..., None] * difference
 

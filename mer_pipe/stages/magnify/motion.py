@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mer_pipe.stages.magnify.frames import quantum_of
+
 SMALLEST = 32  # px: DIS needs a few 8-px patches on its coarsest level
 
 
@@ -19,7 +21,7 @@ def motion(
 
     Parameters
     ----------
-    reference, target : uint8 (y, x, 1) or (y, x, 3).
+    reference, target : uint8, or float32 in 0..255, (y, x, 1) or (y, x, 3).
     noise_floor : see `steadied`; 0 turns that step off.
     window : Gaussian window of the last two steps, px.
     finest : pyramid level on which DIS ends: 0 full resolution, 1 half (in half the time, blunter at edges of motion).
@@ -27,18 +29,19 @@ def motion(
     from mer_pipe.stages.magnify.spline import spline
 
     before, after = matched(reference, target)
+    quantum = quantum_of(reference, target)
     if np.array_equal(before, after):
         return np.zeros((*before.shape, 2), np.float32)
     flow = coarse(before, after, finest)
     surface = spline(after[..., None])
-    flow = refined(flow, before, surface, window)
-    return steadied(flow, before, surface, noise_floor, window) if noise_floor > 0 else flow
+    flow = refined(flow, before, surface, window, quantum=quantum)
+    return steadied(flow, before, surface, noise_floor, window, quantum) if noise_floor > 0 else flow
 
 
 def matched(reference: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lumas of two frames, float32 (y, x), the reference's at the target's brightness (`illumination`)."""
     before, after = luma(reference), luma(target)
-    gain, bias = illumination(before, after)
+    gain, bias = illumination(before, after, quantum_of(reference, target))
     return np.clip(np.float32(gain) * before + np.float32(bias), 0, 255), after
 
 
@@ -89,31 +92,33 @@ def luma(frame: np.ndarray) -> np.ndarray:
     return np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
 
 
-def illumination(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+def illumination(before: np.ndarray, after: np.ndarray, quantum: float = 1.0) -> tuple[float, float]:
     """Global gain and bias (grey levels) for which ``gain * before + bias`` matches `after` where nothing moves.
 
     Iteratively reweighted least squares with Tukey's biweight on every second pixel of both axes; what moves is an
-    outlier. A frame without contrast gets gain 1; the gain stays within 1/2 .. 2.
+    outlier. A frame without contrast gets gain 1; the gain stays within 1/2 .. 2. `quantum`: see `frames.quantum_of`.
     """
     x = before[::2, ::2].ravel().astype(np.float64)
     y = after[::2, ::2].ravel().astype(np.float64)
     gain, bias = 1.0, float(np.median(y - x))
     for _ in range(8):
         residual = y - gain * x - bias
-        scale = max(1.4826 * float(np.median(np.abs(residual))), 0.5)
+        scale = max(1.4826 * float(np.median(np.abs(residual))), 0.5 * quantum)
         weight = np.square(np.maximum(1.0 - np.square(residual / (4.685 * scale)), 0.0))
         total = weight.sum()
         if total == 0.0:
             break
         mean_x, mean_y = (weight @ x) / total, (weight @ y) / total
         spread = weight @ np.square(x - mean_x)
-        if spread > total:  # a contrast of one grey level
+        if spread > quantum * quantum * total:  # a contrast of one grey level
             gain = float(np.clip((weight @ ((x - mean_x) * (y - mean_y))) / spread, 0.5, 2.0))
         bias = float(mean_y - gain * mean_x)
     return gain, bias
 
 
-def refined(flow: np.ndarray, before: np.ndarray, surface: np.ndarray, window: float, steps: int = 2) -> np.ndarray:
+def refined(
+    flow: np.ndarray, before: np.ndarray, surface: np.ndarray, window: float, steps: int = 2, quantum: float = 1.0
+) -> np.ndarray:
     """`flow` after a few steps of least squares on what it leaves unexplained (Lucas & Kanade 1981, Gaussian window).
 
     DIS linearises with differences of neighbours, which underestimate slopes and so overestimate motion, by a tenth at
@@ -125,6 +130,7 @@ def refined(flow: np.ndarray, before: np.ndarray, surface: np.ndarray, window: f
     before : luma of the reference, float32 (y, x).
     surface : `spline.spline` of the target's luma.
     window : sigma of the Gaussian window, px.
+    quantum : see `frames.quantum_of`; finer frames show motion on less texture.
     """
     from mer_pipe.stages.magnify._warp_kernels import follow
 
@@ -132,6 +138,8 @@ def refined(flow: np.ndarray, before: np.ndarray, surface: np.ndarray, window: f
     right, down = slopes(0.5 * (before + moved))
     stiff = np.float32(4.0)  # (grey levels per px)^2: no step where there is less texture than that
     xx, yy, xy = (blurred(p, window) for p in (right * right, down * down, right * down))
+    if quantum < 1.0:  # finer frames: less texture will do with less noise; that 4 goes with 1/3, of rounding to 8 bits
+        stiff = stiff * np.float32(min(1.0, 3.0 * _noise(moved - before, quantum))) + np.float32(1e-3) * (xx + yy)
     xx, yy = xx + stiff, yy + stiff
     scale = np.float32(0.7) / (xx * yy - xy * xy)  # slopes of a blurred frame are low: full steps would overshoot
     flow = flow.copy()
@@ -144,7 +152,12 @@ def refined(flow: np.ndarray, before: np.ndarray, surface: np.ndarray, window: f
 
 
 def steadied(
-    flow: np.ndarray, before: np.ndarray, surface: np.ndarray, noise_floor: float, window: float
+    flow: np.ndarray,
+    before: np.ndarray,
+    surface: np.ndarray,
+    noise_floor: float,
+    window: float,
+    quantum: float = 1.0,
 ) -> np.ndarray:
     """`flow` shrunk by ``max(0, 1 - (noise_floor * variance / explained)^2)``, so that sensor noise does not move.
 
@@ -157,13 +170,17 @@ def steadied(
     from mer_pipe.stages.magnify._warp_kernels import follow
 
     moved = follow(surface, flow)
-    residual = moved - before
-    deviation = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
-    variance = deviation * deviation + 1.0 / 6.0
+    variance = _noise(moved - before, quantum)
     right, down = slopes(0.5 * (before + moved))
     explained = blurred(np.square(right * flow[..., 0] + down * flow[..., 1]), window)
     doubt = np.float32(noise_floor * variance) / np.maximum(explained, np.float32(1e-9))
     return flow * np.maximum(np.float32(1.0) - doubt * doubt, np.float32(0.0))[..., None]
+
+
+def _noise(residual: np.ndarray, quantum: float) -> float:
+    """Variance of what is left of a difference of two frames, robust, and that of rounding both."""
+    deviation = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+    return deviation * deviation + quantum * quantum / 6.0
 
 
 def slopes(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -41,7 +41,8 @@ def magnify(
     Parameters
     ----------
     reference, target : (y, x) or (y, x, 3), uint8 or float in 0..1, alike. Onset and apex, for example. Floats are
-        magnified at a resolution of 1/255.
+        magnified in float32 and not rounded. Where both frames hold multiples of 1/255 their noise is judged as that of
+        8 bits, so that the result is that of uint8 frames before it is rounded.
     af : one factor, or several.
     method : "mer" (`Mer`), "flow" (`FlowWarp`), "phase" (`Phase`), "eulerian" (`Eulerian`), "learned" (`Learned`) or
         "pixel" (`Pixel`).
@@ -51,7 +52,9 @@ def magnify(
 
     Returns
     -------
-    (y, x[, 3]) for one factor, (af, y, x[, 3]) for several, in the dtype of the frames.
+    (y, x[, 3]) for one factor, (af, y, x[, 3]) for several, in the dtype and range of the frames. Values that do not
+    change are the target's own, to the last bit: all of them at AF 1 and where the frames are identical (but for
+    "learned", which renders the whole frame), and those outside the mask.
 
     Raises
     ------
@@ -77,14 +80,15 @@ def magnify(
         raise ClipError(f"reference frame is {reference.dtype} and target frame {target.dtype}", "give both alike")
     one = np.ndim(af) == 0
     factors = tuple(float(a) for a in np.atleast_1d(np.asarray(af)))
-    frames = _levels(reference), _levels(target)
-    image = stage(reference=frames[0], target=frames[1], af=factors)["image"]
+    before, after = _levels(reference, target)
+    image = stage(reference=before, target=after, af=factors)["image"]
     if mask is not None:
-        image = _within(image, frames[1], np.asarray(mask))
+        image = _within(image, after, np.asarray(mask))
+    if target.dtype.kind == "f":
+        own = target.reshape(after.shape)
+        image = np.where(image == after, own, (image / np.float32(255.0)).astype(target.dtype))
     if target.ndim == 2:
         image = image[..., 0]
-    if target.dtype != np.uint8:
-        image = (image / 255.0).astype(target.dtype)
     return image[0] if one else image
 
 
@@ -95,13 +99,19 @@ def _within(image: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarr
     share = mask.astype(np.float64)[..., None]
     if not (share.min(initial=0.0) >= 0.0 and share.max(initial=0.0) <= 1.0):  # written so that NaN fails
         raise ClipError(f"mask spans {share.min()}..{share.max()}", "give values in 0..1")
-    return grey_levels(target + share * (image.astype(np.float64) - target))
+    return grey_levels(target + share * (image.astype(np.float64) - target), target.dtype)
 
 
-def _levels(frame: np.ndarray) -> np.ndarray:
-    """A gray or colour frame as uint8 (y, x, c)."""
-    if frame.dtype.kind == "f":
+def _levels(*frames: np.ndarray) -> list[np.ndarray]:
+    """Gray or colour frames as (y, x, c) in grey levels: uint8 as they are, floats in 0..1 as float32 in 0..255."""
+    frames = [frame[..., None] if frame.ndim == 2 else frame for frame in frames]
+    if frames[0].dtype.kind != "f":
+        return frames
+    for frame in frames:
         if frame.size and not (frame.min() >= 0.0 and frame.max() <= 1.0):  # written so that NaN fails
             raise ClipError(f"float frame spans {frame.min()}..{frame.max()}, not 0..1", "divide grey levels by 255")
-        frame = np.rint(frame * 255.0).astype(np.uint8)
-    return frame[..., None] if frame.ndim == 2 else frame
+    levels = [(frame.astype(np.float64) * 255.0).astype(np.float32) for frame in frames]
+    # k / 255 times 255 is k only nearly: frames of 8 bits must be seen as such.
+    whole = [np.rint(frame) for frame in levels]
+    near = all(np.abs(a - b).max(initial=0.0) < 1e-4 for a, b in zip(levels, whole, strict=True))
+    return whole if near else levels

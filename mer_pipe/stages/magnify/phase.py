@@ -21,7 +21,7 @@ from mer_pipe.stages.magnify._turns import (
     spread_to,
     steadiness,
 )
-from mer_pipe.stages.magnify.frames import check_pair, checked_factors
+from mer_pipe.stages.magnify.frames import check_pair, checked_factors, quantum_of
 from mer_pipe.stages.magnify.levels import grey_levels
 from mer_pipe.types import ArraySpec, RecipeError, Stage
 
@@ -29,13 +29,13 @@ from mer_pipe.types import ArraySpec, RecipeError, Stage
 def phase(
     reference: np.ndarray, target: np.ndarray, af: Sequence[float], blur: float = 0.35, noise_floor: float = 0.07
 ) -> np.ndarray:
-    """`target` with its motion since `reference` multiplied: uint8 (af, y, x, c).
+    """`target` with its motion since `reference` multiplied: (af, y, x, c).
 
     Wadhwa et al., SIGGRAPH 2013, for two frames. A motion by d turns the phase of a band of wavelength lambda by
     ``2 pi d / lambda``; here the target's coefficients are turned by AF - 1 times as much again and added up. The turn
     is measured on luma and applied to all channels, so that colours move along. Brightness that changes without motion
-    turns no phase, and is left alone. AF 1 returns the target's bytes, and so do identical frames; AF 0 gives about the
-    reference.
+    turns no phase, and is left alone. AF 1 returns the target's values, and so do identical frames; AF 0 gives about
+    the reference.
 
     The turn is known while the motion is below half a wavelength. Turned waves leave their envelopes in place, so the
     result holds while ``(AF - 1) d`` is small against the wavelength: on random patterns one octave wide the error is
@@ -45,20 +45,20 @@ def phase(
 
     Parameters
     ----------
-    reference, target : uint8 (y, x, 1) or (y, x, 3).
+    reference, target : uint8, or float32 in 0..255, (y, x, 1) or (y, x, 3), alike. The result has their type.
     af : total displacement factors, >= 0, fractional or not.
     blur : sigma of the amplitude-weighted blur of the turns, in wavelengths of the band; 0 for none.
     noise_floor : turns are shrunk where they explain less than this part of the noise, see `steadiness`; 0 for never.
 
     Raises
     ------
-    ClipError : the frames differ in size or are not uint8 images.
+    ClipError : the frames differ in size or type, or are no such images.
     RecipeError : a factor is negative or not finite, or a parameter is out of range.
     """
     check_pair(reference, target)
     factors = checked_factors(af)
     check_turns(blur, noise_floor)
-    out = np.empty((len(factors), *target.shape), np.uint8)
+    out = np.empty((len(factors), *target.shape), target.dtype)
     out[:] = target
     moving = [i for i, factor in enumerate(factors) if factor != 1.0]
     if not moving or np.array_equal(reference, target):
@@ -66,9 +66,9 @@ def phase(
     bands = pyramid(*target.shape[:2])
     before, after = (spectra(bands, np.moveaxis(f, 2, 0).astype(np.float32)) for f in (reference, target))
     parts = [coefficients(after, band) for band in bands.bands]
-    turns = _turns(bands, luma_of(before), parts, blur, noise_floor)
+    turns = _turns(bands, luma_of(before), parts, blur, noise_floor, quantum_of(reference, target))
     for i in moving:
-        out[i] = grey_levels(target + change(bands, parts, turns, factors[i] - 1.0))
+        out[i] = grey_levels(target + change(bands, parts, turns, factors[i] - 1.0), target.dtype)
     return out
 
 
@@ -82,7 +82,12 @@ def change(bands: Pyramid, parts: list[np.ndarray], turns: list[np.ndarray], tim
 
 
 def _turns(
-    bands: Pyramid, reference: np.ndarray, parts: list[np.ndarray], blur: float, noise_floor: float
+    bands: Pyramid,
+    reference: np.ndarray,
+    parts: list[np.ndarray],
+    blur: float,
+    noise_floor: float,
+    quantum: float,
 ) -> list[np.ndarray]:
     """For each band how far the target has turned since `reference` (spectrum of its luma): float32 (n, m)."""
     turns, seen = [], []
@@ -93,7 +98,7 @@ def _turns(
         if noise_floor > 0.0 and band.wavelength <= BROADEST:
             broad = blurred(product, band, WINDOW)
             energy = blurred(np.abs(product), band, WINDOW)
-            variance = noise(before, after, angle(broad), band, bands.padded)
+            variance = noise(before, after, angle(broad), band, bands.padded, quantum)
             seen.append(evidence(energy, broad.imag, variance, bands))
     if not seen:
         return turns
