@@ -125,3 +125,13 @@ def test_grey_levels_that_are_none_are_clip_errors(stage):
                 stage(reference=pair[0], target=pair[1], af=(2.0,))
     with pytest.raises(ClipError, match="float32 and target frame uint8"):
         stage(reference=good, target=good.astype(np.uint8), af=(2.0,))
+
+
+@pytest.mark.parametrize("method", ["mer", "flow"])
+@pytest.mark.parametrize("contrast", [1.0, 0.01])
+def test_faint_stripes_move_as_bold_ones_do(method, contrast):
+    y, x = np.mgrid[:96, :96]
+    onset, apex, wanted = (0.5 + 0.49 * contrast * np.sin(2 * np.pi * (x + y - d) / 20) for d in (0.0, 0.3, 1.8))
+    inside = (slice(20, -20), slice(20, -20))
+    error = np.abs(magnify(onset, apex, 6, method=method) - wanted)[inside].mean()
+    assert error < 0.01 * np.abs(wanted - apex)[inside].mean() + 0.005 * contrast

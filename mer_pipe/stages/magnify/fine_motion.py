@@ -67,7 +67,8 @@ def fine_motion(
     from mer_pipe.stages.magnify.spline import spline
 
     surface = spline(after[..., None])
-    flow = coarse(before, after, stride=4, descents=12, variations=10, smoothness=60.0)  # the fits do the rest
+    few = {"stride": 4, "descents": 12, "variations": 10, "smoothness": 60.0}  # the fits do the rest
+    flow = coarse(before, after, **few, quantum=quantum)
     evidence = evident(before, surface, flow, quantum)
     flow = fitted(evidence, flow, WIDE)
     window = float(np.clip(4.5 + 1.5 * np.sqrt(evidence.variance), *NARROW))

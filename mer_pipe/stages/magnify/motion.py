@@ -32,7 +32,7 @@ def motion(
     quantum = quantum_of(reference, target)
     if np.array_equal(before, after):
         return np.zeros((*before.shape, 2), np.float32)
-    flow = coarse(before, after, finest)
+    flow = coarse(before, after, finest, quantum=quantum)
     surface = spline(after[..., None])
     flow = refined(flow, before, surface, window, quantum=quantum)
     return steadied(flow, before, surface, noise_floor, window, quantum) if noise_floor > 0 else flow
@@ -53,6 +53,7 @@ def coarse(
     descents: int = 25,
     variations: int = 20,
     smoothness: float = 40.0,
+    quantum: float = 1.0,
 ) -> np.ndarray:
     """DIS flow (Kroeger et al., ECCV 2016) between two lumas: float32 (y, x, 2) in px.
 
@@ -62,9 +63,14 @@ def coarse(
     stride, descents : between patches of 8 px, and steps that each may take.
     variations, smoothness : iterations of the variational refinement, and the weight of its smoothness (usually 20;
         more is steadier on compressed video).
+    quantum : see `frames.quantum_of`. DIS takes 8 bits: the contrast of finer frames is stretched to fill them.
     """
     import cv2
 
+    if quantum < 1.0:
+        low, high = min(before.min(), after.min()), max(before.max(), after.max())
+        gain = np.float32(255.0) / max(high - low, np.float32(quantum))
+        before, after = gain * (before - low), gain * (after - low)
     height, width = before.shape
     grow = ((0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width)))
     padded = [np.pad(np.rint(frame).astype(np.uint8), grow, mode="symmetric") for frame in (before, after)]
