@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn.functional import conv2d, interpolate, pad
 
-from mer_pipe.stages.magnify import Learned
+from mer_pipe.stages.magnify import Learned, magnify
+from mer_pipe.stages.magnify.learned import learned
 from mer_pipe.stages.magnify.network import build
 from mer_pipe.stages.weights import file_digest
 from mer_pipe.types import ClipError, ModelError, RecipeError, Weights
@@ -214,6 +215,22 @@ def test_each_dialect_computes_what_its_own_code_computes(dialect, saved):
     inside = (exact > 0) & (exact < 255)
     assert inside.mean() > 0.2  # the comparison is not one of saturated pixels
     assert np.abs(exact[1] - exact[3]).mean() > 1.0  # and AF matters
+
+
+@pytest.mark.parametrize("dialect", ["resblks", "numbered"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_float_frames_are_rounded_neither_before_nor_after(dialect, channels, saved):
+    rng = np.random.default_rng(3)
+    a = rng.uniform(0, 255, (32, 40, channels)).astype(np.float32)
+    b = np.roll(a, 1, axis=1)
+    out = learned(a, b, (1.0, 2.5), saved(dialect))
+    three = [np.repeat(f, 3, axis=2) if channels == 1 else f for f in (a, b)]
+    exact = np.stack([reference_forward(dialect, random_state(dialect), *three, af) for af in (1.0, 2.5)]).clip(0, 255)
+    exact = exact @ np.array([[0.299], [0.587], [0.114]]) if channels == 1 else exact
+    assert out.dtype == np.float32
+    assert np.abs(out - exact).max() < 5e-3
+    big = magnify(*(f.squeeze() / np.float32(255) for f in (a, b)), [1, 2.5], "learned", weights=saved(dialect))
+    assert np.abs(255 * big.reshape(exact.shape) - exact).max() < 5e-3
 
 
 def test_afs_together_and_alone_give_the_same_bytes(saved):

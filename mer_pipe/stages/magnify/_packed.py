@@ -37,7 +37,7 @@ class Packed:
             self.layers["manipulator.h"] = Reflected(net.manipulator.h, torch.float32, bias=False)
 
     def __call__(self, reference: Tensor, target: Tensor, factors: tuple[float, ...]) -> list[Tensor]:
-        """As `network.Network.forward`: uint8 (y, x, 3) images to one magnified image for each AF."""
+        """As `network.Network.forward`: (y, x, 3) images to one magnified image of the target's type for each AF."""
         shape_a = self._shape(self._trunk(reference))
         trunk = self._trunk(target)
         texture = self._texture(trunk)
@@ -51,7 +51,7 @@ class Packed:
             if self.added is not None:
                 x += self.added[:, None, None]
             code = self._block("manipulator.block", x.to(self.dtype)) + base
-            images.append(_interleaved(self.net.levels(self._decoded(texture, code))))
+            images.append(_interleaved(self.net.levels(self._decoded(texture, code), target.dtype)))
         return images
 
     def _trunk(self, image: Tensor) -> Tensor:

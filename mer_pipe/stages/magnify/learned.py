@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from mer_pipe.stages.magnify.frames import check_pair, checked_factors
+from mer_pipe.stages.magnify.levels import grey_levels
 from mer_pipe.types import ArraySpec, RecipeError, Stage, Weights
 
 PRECISIONS = ("float32", "bfloat16")
@@ -31,15 +32,15 @@ def learned(
     precision: str = "float32",
     device: str = "cpu",
 ) -> np.ndarray:
-    """`target` with its motion since `reference` multiplied by the network: uint8 (af, y, x, c).
+    """`target` with its motion since `reference` multiplied by the network: (af, y, x, c).
 
     The checkpoint's dialect is recognised from its tensors (`dialects.recognise`). Frames whose sizes are not multiples
     of 4 are padded by reflection and cropped back; gray frames pass as three equal channels, and the luma of the result
-    is returned. AF 1 is the network's rendering of the target, not its bytes.
+    is returned. AF 1 is the network's rendering of the target, not its values.
 
     Parameters
     ----------
-    reference, target : uint8 (y, x, 1) or (y, x, 3).
+    reference, target : uint8, or float32 in 0..255, (y, x, 1) or (y, x, 3), alike. The result has their type.
     af : total displacement factors, >= 0; turned into AF - 1 where the dialect was trained on the excess.
     weights : checkpoint file and digest; None for those in the package.
     precision : "float32", or "bfloat16" for what is computed for each AF: faster on processors that have it, and only for
@@ -49,7 +50,7 @@ def learned(
 
     Raises
     ------
-    ClipError : the frames differ in size or are not uint8 images.
+    ClipError : the frames differ in size or type, or are no such images.
     RecipeError : a factor is negative or not finite, the precision is unknown or not for this device, or there is no such
         device.
     ModelError : the checkpoint is absent, altered, unsafe, of no known dialect, or too far from itself in bfloat16.
@@ -69,7 +70,7 @@ def learned(
     out = np.stack([image.cpu().numpy() for image in images])[:, :height, :width]
     if channels == 1:
         luma = out.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-        return np.rint(luma).astype(np.uint8)[..., None]
+        return grey_levels(luma, target.dtype)[..., None]
     return np.ascontiguousarray(out)
 
 

@@ -95,8 +95,9 @@ class Network(nn.Module):
         self.encoder, self.manipulator, self.decoder = Encoder(shape), Manipulator(shape), Decoder(shape)
 
     def forward(self, reference: Tensor, target: Tensor, factors: tuple[float, ...]) -> list[Tensor]:
-        """Images uint8 (y, x, 3), sizes multiples of 4, to one magnified image uint8 (y, x, 3) for each AF.
+        """Images (y, x, 3), sizes multiples of 4, to one magnified image (y, x, 3) for each AF.
 
+        All of them uint8, or float32 in 0..255.
         Both frames are encoded once. AFs are decoded one at a time: on a CPU a batch outgrows the cache and is slower.
         """
         _, shape_a = self.encoder(self.scaled(reference))
@@ -106,18 +107,19 @@ class Network(nn.Module):
         images = []
         for af in factors:
             code = self.manipulator(difference, base, af - 1.0 if self.dialect.excess else af)
-            images.append(self.levels(self.decoder(texture, code)))
+            images.append(self.levels(self.decoder(texture, code), target.dtype))
         return images
 
     def scaled(self, image: Tensor) -> Tensor:
-        """uint8 (y, x, 3) to what the net was trained on: float32 (1, 3, y, x), -1..1 or 0..1."""
+        """Grey levels (y, x, 3) to what the net was trained on: float32 (1, 3, y, x), -1..1 or 0..1."""
         x = image.permute(2, 0, 1)[None].float().contiguous(memory_format=torch.channels_last)
         return x / 127.5 - 1.0 if self.dialect.signed else x / 255.0
 
-    def levels(self, output: Tensor) -> Tensor:
-        """The inverse of `scaled`, rounded and clipped."""
+    def levels(self, output: Tensor, dtype: torch.dtype = torch.uint8) -> Tensor:
+        """The inverse of `scaled`, clipped; rounded for uint8, kept for float32."""
         x = (output + 1.0) * 127.5 if self.dialect.signed else output * 255.0
-        return x.round_().clamp_(0.0, 255.0).to(torch.uint8)[0].permute(1, 2, 0)
+        x = x.round_() if dtype == torch.uint8 else x
+        return x.clamp_(0.0, 255.0).to(dtype)[0].permute(1, 2, 0)
 
 
 def build(state: Mapping[str, Tensor], label: str) -> Network:
