@@ -53,7 +53,7 @@ def _results(tasks: list[Task], workers: int, run: Run) -> Iterator[Trained | Me
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
 
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin) as pool:
         waiting = {pool.submit(train_fold, task): task for task in tasks}
         try:
             for future in as_completed(waiting):
@@ -76,7 +76,19 @@ def _settled(result: Callable[[], Trained], run: Run, task: Task) -> Trained | M
         return MachineError(told, "run the same command again with fewer --workers")
 
 
-def _one_thread() -> None:
+def _begin() -> None:
+    """Begin a worker: one thread, and an end with the process that waits for its folds, were that one killed."""
+    import multiprocessing
+    import os
+    import threading
+
     import torch
 
     torch.set_num_threads(1)
+
+    def end_with(parent) -> None:
+        parent.join()
+        os._exit(1)  # what is finished is on the disk; a fold in hand would be trained for nobody
+
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=end_with, args=(parent,), daemon=True).start()

@@ -160,6 +160,37 @@ def test_a_killed_run_leaves_no_half_fold_and_goes_on_to_the_same_bytes(store, t
     assert all(place.read_bytes() == old for place, old in done.items())
 
 
+def test_workers_end_with_the_process_that_waits_for_them(store, tmp_path):
+    import psutil
+
+    command = [
+        sys.executable,
+        "-m",
+        "mer_pipe.cli",
+        "train",
+        "--head",
+        "tests.heads.made_store:Toy",
+        "--store",
+        str(store),
+    ]
+    command += ["--set", "training.epochs=100000", "--workers", "2", "--out", str(tmp_path / "run")]
+    parent = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def workers():
+        return [child for child in parent.children() if "spawn_main" in " ".join(child.cmdline())]
+
+    while len(workers()) < 2:
+        assert parent.is_running()
+        time.sleep(0.05)
+    orphans = workers()
+    while min(sum(orphan.cpu_times()[:2]) for orphan in orphans) < 2.0:  # both are past their imports
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(orphans, timeout=10)
+    assert not alive
+
+
 def test_a_worker_that_is_killed_is_told_and_finished_folds_stay(store, tmp_path):
     made = run(store, tmp_path / "run", Toy(training=QUICK))
     made.place(0, 0, "json").unlink()
