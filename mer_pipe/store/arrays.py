@@ -81,7 +81,7 @@ class StoredArray:
         Parameters
         ----------
         rows : (n,) integers, 0 <= row < len(self).
-        out : (n, ...) of the array's dtype, C-contiguous; made when None.
+        out : (n, ...) of the array's dtype, C-contiguous, writable; made when None.
 
         Returns
         -------
@@ -96,9 +96,10 @@ class StoredArray:
         shape = (len(wanted), *self.shape[1:])
         if out is None:
             out = np.empty(shape, self.dtype)
-        elif out.shape != shape or out.dtype != self.dtype or not out.flags.c_contiguous:
-            raise StoreError(f"out is {out.dtype} {out.shape}, not contiguous {self.dtype} {shape}")
-        self._copy(wanted.tolist(), out)
+        elif out.shape != shape or out.dtype != self.dtype or not (out.flags.c_contiguous and out.flags.writeable):
+            kind = "" if out.flags.writeable else "read-only "
+            raise StoreError(f"out is {kind}{out.dtype} {out.shape}, not contiguous {self.dtype} {shape} to write to")
+        self._copy(wanted, out)
         return out
 
     def verify(self) -> None:
@@ -106,7 +107,7 @@ class StoredArray:
         for row in range(len(self)):
             self.row(row)
 
-    def _copy(self, rows: list[int], out: np.ndarray) -> None:
+    def _copy(self, rows: np.ndarray, out: np.ndarray) -> None:
         raise NotImplementedError
 
     def _damaged(self, file: str, row: int, what: str) -> StoreError:
@@ -144,8 +145,8 @@ class Plain(StoredArray):
     def row(self, row: int) -> np.ndarray:
         return self._decoded(int(checked_rows([row], len(self))[0]))
 
-    def _copy(self, rows: list[int], out: np.ndarray) -> None:
-        for i, row in enumerate(rows):
+    def _copy(self, rows: np.ndarray, out: np.ndarray) -> None:
+        for i, row in enumerate(rows.tolist()):
             out[i] = self._decoded(row)
 
     def _decoded(self, row: int) -> np.ndarray:
@@ -156,8 +157,8 @@ class Plain(StoredArray):
 
 
 def checked_rows(rows: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
-    """Row numbers as (n,) int64, each within 0..count-1; NoSuchRow names one that is not."""
-    found = np.asarray(rows)
+    """Row numbers as (n,) int64 of their own, each within 0..count-1; NoSuchRow names one that is not."""
+    found = np.array(rows)  # a copy, so that what has been checked cannot change before it is used
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
         raise NoSuchRow(f"rows are {found.dtype} of shape {found.shape}, not a list of integers")
     listed = found.tolist()
@@ -165,7 +166,7 @@ def checked_rows(rows: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
     if listed and not 0 <= min(listed) <= max(listed) < count:
         wrong = next(row for row in listed if not 0 <= row < count)
         raise NoSuchRow(f"there is no row {wrong}: there are {count}, from 0")
-    return found.astype(np.int64)
+    return found.astype(np.int64, copy=False)
 
 
 def same_store(path: Path, checksum: str) -> dict[str, Any]:

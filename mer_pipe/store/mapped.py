@@ -1,9 +1,10 @@
 """Read samples of a published array from mapped files, where its layout lets them be mapped, else through zarr.
 
-A mapped read is one copy a sample. Before anything is mapped, the array's metadata, its codecs, the size of every shard,
-the checksum of its index and the place of every sample are checked; each sample's own CRC-32C is compared once, when the
-process first reads it (about the time of one more copy), or for all by `verify`. A store is never changed in place, so a
-sample that was right once stays right; a file cut short *while* it is mapped ends the process with SIGBUS, as with any map.
+A mapped read is one copy a sample, all of a batch in one compiled call. Before anything is mapped, the array's metadata,
+its codecs, the size of every shard, the checksum of its index and the place of every sample are checked; each sample's own
+CRC-32C is compared once, when the process first reads it (about the time of one more copy), or for all by `verify`. A store
+is never changed in place, so a sample that was right once stays right; a file cut short *while* it is mapped ends the process
+with SIGBUS, as with any map.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import errno
 import mmap
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,12 @@ def open_array(path: str | Path, name: str, facts: Mapping[str, Any] | None = No
 
 
 class Mapped(StoredArray):
-    """An array of mapped files: `open_array` makes it once all but the samples' own checksums has been checked."""
+    """An array of mapped files: `open_array` makes it once all but the samples' own checksums has been checked.
+
+    Attributes
+    ----------
+    sample_bytes : bytes of one sample, without its checksum.
+    """
 
     backend = "mapped"
 
@@ -54,8 +61,9 @@ class Mapped(StoredArray):
         super().__init__(path, name, facts, layout.shape, layout.dtype, layout.dims, why)
         self._layout = layout
         self._starts: list[int] = []
-        # Samples as bytes: these have no alignment, and copy as fast as anything.
+        # Samples as bytes, since these have no alignment. They hold the maps, so that addresses stay good.
         self._samples: list[np.ndarray] = []
+        addresses: list[int] = []
         self._sums: list[np.ndarray] = []
         self._unread = set(range(len(self)))
         for shard in range(layout.shards):
@@ -68,9 +76,13 @@ class Mapped(StoredArray):
             except ValueError as error:
                 raise damage(path, file, str(error)) from None
             held, size = np.frombuffer(data, np.uint8), layout.sample_bytes
+            first = held.ctypes.data
             self._starts += starts
+            addresses += [first + start for start in starts]
             self._samples += [held[start : start + size] for start in starts]
             self._sums += [held[start + size : start + size + CHECKSUM_BYTES] for start in starts]
+        self._addresses = np.array(addresses, np.int64)
+        self.sample_bytes = layout.sample_bytes
 
     @classmethod
     def _again(cls, path: Path, name: str, checksum: str) -> Mapped | Plain:
@@ -82,23 +94,18 @@ class Mapped(StoredArray):
             self._check(row)
         return self._samples[row].view(self.dtype).reshape(self.shape[1:])
 
-    @property
-    def sample_bytes(self) -> int:
-        """Bytes of one sample, without its checksum."""
-        return self._layout.sample_bytes
-
     def place(self, row: int) -> tuple[Path, int]:
         """The file that holds a sample and the byte at which it begins; its checksum is compared first, as in `row`."""
         self.row(row)
         return self.path / self._file(row), self._starts[row]
 
-    def _copy(self, rows: list[int], out: np.ndarray) -> None:
+    def _copy(self, rows: np.ndarray, out: np.ndarray) -> None:
         if self._unread:
-            for row in rows:
+            for row in rows.tolist():
                 if row in self._unread:
                     self._check(row)
-        if rows:
-            np.concatenate([self._samples[row] for row in rows], out=np.frombuffer(out, np.uint8))
+        if len(rows):
+            _compiled()(self._addresses, rows, self.sample_bytes, np.frombuffer(out, np.uint8))
 
     def _check(self, row: int) -> None:
         if crc32c(self._samples[row]) != stored(self._sums[row]):
@@ -107,6 +114,14 @@ class Mapped(StoredArray):
 
     def _file(self, row: int) -> str:
         return f"{self.name}/{self._layout.file(row // self._layout.per_shard)}"
+
+
+@cache
+def _compiled() -> Callable[[np.ndarray, np.ndarray, int, np.ndarray], None]:
+    # Numba takes half a second to import: only what reads samples pays it, and once.
+    from mer_pipe.store._gather import gather
+
+    return gather
 
 
 def _map(path: Path, file: str, facts: Mapping[str, Any]) -> mmap.mmap:
