@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 import typing
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,13 @@ def _values(section: Any, path: str) -> Iterator[tuple[str, str, str]]:
             yield name, f"`{_shown(value)}`", _told(type(section), field.name)
 
 
+def _default(f: dataclasses.Field, needed: Collection[str]) -> str:
+    """How a page tells the default of a stage's field."""
+    if f.name in needed:
+        return ""
+    return "in the package" if f.default is dataclasses.MISSING else f"`{_shown(f.default)}`"
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, tuple | list):
         steps = np.diff(value) if len(value) > 3 and not isinstance(value[0], str) else []
@@ -283,7 +290,7 @@ def _stage(stage: type[Stage]) -> Iterator[str]:
     yield _table(("returns", "axes", "type", "unit", "range", "what"), rows)
     fields = [f for f in dataclasses.fields(stage) if f.metadata.get("key", True)]
     rows = [
-        (f"`{f.name}`", "" if f.name in needed else f"`{_shown(f.default)}`", _told(stage, f.name))
+        (f"`{f.name}`", _default(f, needed), _told(stage, f.name))
         for f in fields
         if not (stage.__name__ == "EulerianClip" and f.name == "fps")
     ]

@@ -79,12 +79,14 @@ class MagnifyRecipe:
     Attributes
     ----------
     method : "mer", "flow", "phase", "eulerian", "learned" or "pixel".
-    weights : checkpoint file of "learned".
+    weights : checkpoint file of "learned"; empty for the weights in the package.
+    precision : of "learned": "float32" or "bfloat16"; the latter only for weights whose pictures hardly change by it.
     mer, flow, phase, eulerian : parameters of those methods.
     """
 
     method: str = "mer"
     weights: str = ""
+    precision: str = "float32"
     mer: Mer = Mer()
     flow: FlowWarp = FlowWarp()
     phase: Phase = Phase()
@@ -92,6 +94,7 @@ class MagnifyRecipe:
 
     def __post_init__(self) -> None:
         _choice("magnify.method", self.method, MAGNIFIERS)
+        _choice("magnify.precision", self.precision, PRECISIONS)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from mer_pipe.stages.features import Features, bfloat16_agreement
 from mer_pipe.stages.gray import Gray
 from mer_pipe.stages.interpolate import Interpolate
 from mer_pipe.stages.magnify import FlowWarpClip, Learned, MerClip, PhaseClip, Pixel
-from mer_pipe.stages.magnify.learned import shipped
+from mer_pipe.stages.magnify.learned import bfloat16_difference, shipped
 from mer_pipe.stages.register import Register
 from mer_pipe.stages.scene import Scene
 from mer_pipe.stages.strain import Motion
@@ -47,7 +47,7 @@ def find_models(recipe: Recipe, landmarker: str | None = None) -> Models:
 
     Raises
     ------
-    ModelError : a file is not there or cannot be had, or the features are too far from themselves in bfloat16.
+    ModelError : a file is not there or cannot be had, or weights are too far from themselves in bfloat16.
     """
     from mer_pipe import models
 
@@ -55,6 +55,8 @@ def find_models(recipe: Recipe, landmarker: str | None = None) -> Models:
     learned, own = None, recipe.magnify.weights
     if needs_learned:  # a store keeps the digest alone: of the weights in the package that is enough
         learned = shipped() if own in ("", shipped().digest) else models.weights_from(own)
+        if recipe.magnify.precision == "bfloat16":
+            bfloat16_difference(learned)
     name = recipe.features.weights
     weights = Weights(name) if name.startswith("random:") else models.weights_from(name)
     asked = {"pool1024": {"mrn", "uamrn"}, "layer3": {"aman"}} if recipe.features.precision == "bfloat16" else {}
@@ -206,7 +208,7 @@ def magnifier(m: MagnifyRecipe, models: Models) -> Stage:
     if m.method == "learned":
         if models.magnifier is None:
             raise RecipeError("magnify.method=learned needs its weights")
-        return Learned(models.magnifier)
+        return Learned(models.magnifier, m.precision)
     return {"mer": m.mer, "flow": m.flow, "phase": m.phase, "eulerian": m.eulerian, "pixel": Pixel()}[m.method]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mer_pipe.recipes import BUILT_IN, with_values
+from mer_pipe.recipes import BUILT_IN, find_models, with_values
 from mer_pipe.recipes.wiring import Models, clip_magnifier, magnifier
-from mer_pipe.stages.magnify import EulerianClip, FlowWarpClip, MerClip, PhaseClip, Pixel
+from mer_pipe.stages.magnify import EulerianClip, FlowWarpClip, Learned, MerClip, PhaseClip, Pixel
 from mer_pipe.types import RecipeError, Weights
 
 
@@ -38,3 +38,10 @@ def test_every_method_of_pairs_has_its_stage():
         recipe = with_values(BUILT_IN["default"], {"magnify.method": name})
         assert magnifier(recipe.magnify, models).name == stage
     assert magnifier(with_values(BUILT_IN["default"], {"magnify.method": "pixel"}).magnify, models) == Pixel()
+
+
+def test_the_learned_magnifier_in_bfloat16_is_asked_for_by_the_recipe_and_judged_before_the_build():
+    recipe = with_values(BUILT_IN["demo"], {"magnify.method": "learned", "magnify.precision": "bfloat16"})
+    assert magnifier(recipe.magnify, find_models(recipe)) == Learned(precision="bfloat16")
+    with pytest.raises(RecipeError, match="did you mean bfloat16"):
+        with_values(BUILT_IN["demo"], {"magnify.precision": "bfloat"})
