@@ -162,7 +162,7 @@ def test_a_yaml_recipe_is_a_side(store, tmp_path):
     ("side", "af", "kind", "told"),
     [
         ("mrn.af=3", None, RecipeError, "does not change a magnifier"),
-        ("magnify.method=phase", None, RecipeError, "phase"),
+        ("magnify.method=phases", None, RecipeError, "phases"),
         (f"magnify.method=learned magnify.weights=sha256:{'0' * 64}", None, RecipeError, r"magnify\.weights=FILE"),
         ("demoo", None, RecipeError, "did you mean demo"),
         ("stored", (3.0,), StoreError, "no AF 3"),
@@ -208,7 +208,7 @@ def test_panels_are_two_rows_of_images_over_one_of_differences(store):
 
 
 def test_no_difference_is_dark(store):
-    panels = compare_recipes(store, CLIP, "stored", "demo").panels
+    panels = compare_recipes(store, CLIP, "stored", "magnify.method=flow").panels
     assert all(len(np.unique(p.reshape(-1, 3), axis=0)) == 1 for p in panels.pictures[9:])
 
 
