@@ -57,7 +57,7 @@ def generated(store: str) -> tuple[np.ndarray, np.ndarray]:
 def sheet(onset: np.ndarray, apex: np.ndarray, truth: np.ndarray | None = None) -> np.ndarray:
     """A row for the truth, where it is known, and for each method; columns onset, apex and the factors."""
     found = {"truth": truth} if truth is not None else {}
-    found |= {name: mer_pipe.magnify(onset, apex, FACTORS, method=name) for name in METHODS if name != "learned"}
+    found |= {name: mer_pipe.magnify(onset, apex, FACTORS, method=name) for name in METHODS}
     rows = [
         strip([onset, apex, *images], ["onset", "apex", *(f"AF {af:g}" for af in FACTORS)], name)
         for name, images in found.items()
