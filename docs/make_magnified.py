@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 
 import mer_pipe
-from mer_pipe.report.pictures import strip, write_png
+from mer_pipe.report.pictures import strip
 from mer_pipe.stages.magnify.pair import METHODS
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -71,9 +71,9 @@ def _levels(image: np.ndarray) -> np.ndarray:
 
 if __name__ == "__main__":
     for name, pair in (
-        ("magnified-photograph.png", photographed()),
-        ("magnified-generated.png", generated(sys.argv[1])),
+        ("magnified-photograph.jpg", photographed()),
+        ("magnified-generated.jpg", generated(sys.argv[1])),
     ):
         drawn = sheet(*pair)
         height = round(drawn.shape[0] * WIDTH / drawn.shape[1])
-        write_png(FOLDER / name, np.asarray(Image.fromarray(drawn).resize((WIDTH, height), Image.LANCZOS)))
+        Image.fromarray(drawn).resize((WIDTH, height), Image.LANCZOS).save(FOLDER / name, quality=88)
