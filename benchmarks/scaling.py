@@ -75,7 +75,7 @@ def main() -> None:
                     raise SystemExit("one and two workers gave stores of different bytes")
     seconds = {at: np.array(runs)[:, 0] for at, runs in taken.items()}
     others = {at: np.array(runs)[:, 1] for at, runs in taken.items()}
-    print(f"{rounds} rounds; median (min-max)")
+    print(f"{rounds} {'round' if rounds == 1 else 'rounds'}; median (min-max)")
     print(f"{'clips':>6} {'1 worker, s':>18} {'others':>15} {'2 workers, s':>18} {'others':>15} {'speed-up':>18}")
     for size in sizes:
         one, two = (size, 1), (size, 2)
