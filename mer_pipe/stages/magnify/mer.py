@@ -27,7 +27,7 @@ def mer(
 
     A point that lies at x in the reference and at x + f(x) in the target lies at x + AF f(x) in the result. f is
     `fine_motion.fine_motion` after the reference is brought to the target's brightness; what is drawn there is the mean
-    of the point's two pictures (`blended`), which halves the noise; the result is a mesh whose moving parts cover the
+    of the point's two pictures (`blended`), which halves the noise's variance; the result is a mesh whose moving parts cover the
     resting ones (`_mesh_kernels.positions_in_front`). AF 1 returns the target's values, identical frames come back
     identical at every AF.
 
