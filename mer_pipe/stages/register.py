@@ -132,7 +132,7 @@ class Register(Stage):
     """
 
     name: ClassVar[str] = "register"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     stacks: ClassVar[tuple[str, ...]] = ("image",)
 
     model: str = "similarity"

@@ -60,7 +60,7 @@ class Travel(Stage):
     """
 
     name: ClassVar[str] = "travel"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @property
     def returns(self) -> dict[str, ArraySpec]:

@@ -197,6 +197,16 @@ def test_flow_warp_ignores_a_change_of_brightness():
     assert np.array_equal(still, as_frame(0.96 * onset + 6.0))
 
 
+@pytest.mark.parametrize("gain", [1.0, 1.03])
+def test_noise_is_not_taken_for_a_loss_of_contrast(gain):
+    rng = np.random.default_rng(9)
+    image = 128.0 + 0.15 * (texture() - 128.0)  # a contrast of about 4 grey levels, as much as the noise
+    before, after = (luma(as_frame(level * image + rng.normal(0, 4, image.shape))) for level in (1.0, gain))
+    found, bias = illumination(before, after)
+    levels = np.percentile(image, [5, 95])
+    assert np.allclose(found * levels + bias, gain * levels, atol=0.5)
+
+
 def test_flow_warp_does_not_depend_on_the_number_of_threads():
     import cv2
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 # Numba's cache looks at this file alone: change it as well whenever `_warp_kernels` changes.
-from mer_pipe.stages.magnify._warp_kernels import positions_in_target
+from mer_pipe.stages.magnify._warp_kernels import motion_of_result
 
 FAR = 1e4
 """px. Where the frame's border is carried on to, so that what comes in from outside shows the border."""
@@ -14,6 +14,30 @@ MARGIN = 2
 """px. As far around what is torn or folded the fixed point is not trusted."""
 BEHIND = 1e3
 """Squares that are turned over lie this much behind those that are stretched."""
+
+
+@njit(cache=True, nogil=True)
+def tears(flow):
+    """By how much motion changes across each square of four neighbours, float32 (y + 1, x + 1), px.
+
+    The larger change along a side of the square that `row - 1, column - 1` begins, u's and v's added; the border squares
+    have a side outside the frame, where the border's motion continues. At AF times this over 1 a square is torn.
+    """
+    height, width = flow.shape[0], flow.shape[1]
+    out = np.zeros((height + 1, width + 1), np.float32)
+    for row in range(height):
+        for column in range(1, width):
+            change = abs(flow[row, column, 0] - flow[row, column - 1, 0])
+            change += abs(flow[row, column, 1] - flow[row, column - 1, 1])
+            out[row, column] = max(out[row, column], change)
+            out[row + 1, column] = max(out[row + 1, column], change)
+    for row in range(1, height):
+        for column in range(width):
+            change = abs(flow[row, column, 0] - flow[row - 1, column, 0])
+            change += abs(flow[row, column, 1] - flow[row - 1, column, 1])
+            out[row, column] = max(out[row, column], change)
+            out[row, column + 1] = max(out[row, column + 1], change)
+    return out
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -25,55 +49,104 @@ def _place(index, size):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _square(flow, af, row, column, x, y, u, v):
-    """Corners 0 1 / 2 3 of one square in the result, their flow, and over how many px it is stretched beyond its side."""
+def _corners(flow, af, row, column, x, y, u, v):
+    """Corners 0 1 / 2 3 of one square in the result, and their motion."""
     height, width = flow.shape[0], flow.shape[1]
     for i in range(4):
         r, c = row + i // 2, column + i % 2
         inner_r, inner_c = min(max(r, 0), height - 1), min(max(c, 0), width - 1)
         u[i], v[i] = flow[inner_r, inner_c, 0], flow[inner_r, inner_c, 1]
         x[i], y[i] = _place(c, width) + af * u[i], _place(r, height) + af * v[i]
-    across = max(abs(u[1] - u[0]) + abs(v[1] - v[0]), abs(u[3] - u[2]) + abs(v[3] - v[2]))
-    down = max(abs(u[2] - u[0]) + abs(v[2] - v[0]), abs(u[3] - u[1]) + abs(v[3] - v[1]))
-    return af * max(across, down)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _span(low, high, size):
+    """First and last index between two coordinates, within a line of the result."""
+    return int(np.ceil(max(0.0, low - 1e-6))), int(np.floor(min(size - 1.0, high + 1e-6)))
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _box(x, y, width, height):
-    """First and last column and row that the corners enclose, within the result."""
-    left, right = max(0.0, x.min() - 1e-6), min(width - 1.0, x.max() + 1e-6)
-    top, bottom = max(0.0, y.min() - 1e-6), min(height - 1.0, y.max() + 1e-6)
-    return int(np.ceil(left)), int(np.floor(right)), int(np.ceil(top)), int(np.floor(bottom))
+    """First and last column and row that four corners enclose, within the result."""
+    left, right = _span(min(x[0], x[1], x[2], x[3]), max(x[0], x[1], x[2], x[3]), width)
+    top, bottom = _span(min(y[0], y[1], y[2], y[3]), max(y[0], y[1], y[2], y[3]), height)
+    return left, right, top, bottom
 
 
 @njit(cache=True, nogil=True)
-def _triangle(out, open_, depth, z, excess, x, y, u, v):
-    """Draw one triangle on the open pixels: corners `x`, `y` in the result, their flow `u`, `v`; the nearer wins."""
+def _opened(flow, tear, af):
+    """Where the mesh is to be drawn: counts int32 (y + 1, x + 1) of such pixels above and left of each, and any."""
+    height, width = flow.shape[0], flow.shape[1]
+    open_ = np.zeros((height, width), np.bool_)
+    x, y, u, v = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
+    counts = np.zeros((height + 1, width + 1), np.int32)
+    for row in range(-1, height):
+        for column in range(-1, width):
+            if af * tear[row + 1, column + 1] > 1.0:
+                _corners(flow, af, row, column, x, y, u, v)
+                left, right, top, bottom = _box(x, y, width, height)
+                open_[max(0, top - MARGIN) : bottom + 1 + MARGIN, max(0, left - MARGIN) : right + 1 + MARGIN] = True
+    for row in range(height):
+        line = 0
+        for column in range(width):
+            line += open_[row, column]
+            counts[row + 1, column + 1] = counts[row, column + 1] + line
+    return open_, counts
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _triangle(out, open_, depth, z, x, y, u, v, first, second, third):
+    """Draw one triangle on the open pixels: corners `x`, `y` in the result, their motion `u`, `v`; the nearer wins."""
     height, width = depth.shape
-    area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
+    x0, x1, x2, y0, y1, y2 = x[first], x[second], x[third], y[first], y[second], y[third]
+    u0, u1, u2, v0, v1, v2 = u[first], u[second], u[third], v[first], v[second], v[third]
+    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
     if abs(area) < 1e-9:
         return
     inverse = 1.0 / area
-    ax, ay = (y[2] - y[0]) * inverse, (x[0] - x[2]) * inverse
-    bx, by = (y[0] - y[1]) * inverse, (x[1] - x[0]) * inverse
-    left, right, top, bottom = _box(x, y, width, height)
+    ax, ay, bx, by = (y2 - y0) * inverse, (x0 - x2) * inverse, (y0 - y1) * inverse, (x1 - x0) * inverse
+    left, right = _span(min(x0, x1, x2), max(x0, x1, x2), width)
+    top, bottom = _span(min(y0, y1, y2), max(y0, y1, y2), height)
     for row in range(top, bottom + 1):
         for column in range(left, right + 1):
             if not open_[row, column] or z <= depth[row, column]:
                 continue
-            a = (column - x[0]) * ax + (row - y[0]) * ay
-            b = (column - x[0]) * bx + (row - y[0]) * by
+            a, b = (column - x0) * ax + (row - y0) * ay, (column - x0) * bx + (row - y0) * by
             if a >= -1e-5 and b >= -1e-5 and a + b <= 1.00001:
                 depth[row, column] = z
-                out[row, column, 0] = column - excess * (u[0] + a * (u[1] - u[0]) + b * (u[2] - u[0]))
-                out[row, column, 1] = row - excess * (v[0] + a * (v[1] - v[0]) + b * (v[2] - v[0]))
+                out[row, column, 0] = u0 + a * (u1 - u0) + b * (u2 - u0)
+                out[row, column, 1] = v0 + a * (v1 - v0) + b * (v2 - v0)
 
 
 @njit(cache=True, nogil=True)
-def positions_in_front(flow, af):
-    """Where each pixel p of the magnified frame is sampled in the target: p - (af - 1) f(x), x + af f(x) = p.
+def _draw(out, flow, tear, af, open_, counts):
+    """Draw every square that comes to lie on an open pixel, as two triangles."""
+    height, width = flow.shape[0], flow.shape[1]
+    depth = np.full((height, width), -np.inf, np.float32)
+    x, y, u, v = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
+    for row in range(-1, height):
+        for column in range(-1, width):
+            _corners(flow, af, row, column, x, y, u, v)
+            left, right, top, bottom = _box(x, y, width, height)
+            if right < left or bottom < top:
+                continue
+            above = counts[top, right + 1] - counts[top, left]
+            if counts[bottom + 1, right + 1] - counts[bottom + 1, left] == above:
+                continue
+            stretch = af * tear[row + 1, column + 1]
+            z = min(u[0] ** 2 + v[0] ** 2, u[1] ** 2 + v[1] ** 2, u[2] ** 2 + v[2] ** 2, u[3] ** 2 + v[3] ** 2)
+            for half in range(2):
+                first, second, third = (3, 2, 1) if half else (0, 1, 2)
+                area = (x[second] - x[first]) * (y[third] - y[first]) - (x[third] - x[first]) * (y[second] - y[first])
+                behind = -stretch - BEHIND if area < 0.0 else -stretch
+                _triangle(out, open_, depth, behind if stretch > 1.0 else z, x, y, u, v, first, second, third)
 
-    Where nothing is torn or folded one x fits, and `positions_in_target` finds it. Elsewhere every square of four
+
+@njit(cache=True, nogil=True)
+def motion_in_front(flow, tear, af):
+    """The motion f(x) of the point x that is seen at each pixel p of the magnified frame, x + af f(x) = p.
+
+    Where nothing is torn or folded one x fits, and `motion_of_result` finds it. Elsewhere every square of four
     neighbours is carried along as two triangles. Where several come to lie on p, the one that moves most is in front:
     what moves covers what rests. A square that is stretched over more than its own side (the gap that opens behind an
     edge of motion) or turned over (behind an edge that closes) shows only where nothing else does, the less stretched
@@ -82,42 +155,16 @@ def positions_in_front(flow, af):
     Parameters
     ----------
     flow : float32 (y, x, 2), px.
+    tear : `tears` of that flow.
     af : total displacement factor.
 
     Returns
     -------
-    float32 (y, x, 2), px; outside the target where the frame's border moves in.
+    float32 (y, x, 2), px.
     """
-    height, width = flow.shape[0], flow.shape[1]
-    out = positions_in_target(flow, af)
-    open_ = np.zeros((height, width), np.bool_)
-    x, y, u, v = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
-    torn = False
-    for row in range(-1, height):
-        for column in range(-1, width):
-            if _square(flow, af, row, column, x, y, u, v) > 1.0:
-                torn = True
-                left, right, top, bottom = _box(x, y, width, height)
-                open_[max(0, top - MARGIN) : bottom + 1 + MARGIN, max(0, left - MARGIN) : right + 1 + MARGIN] = True
-    if not torn:
-        return out
-    depth = np.full((height, width), -np.inf, np.float32)
-    excess = af - 1.0
-    tx, ty, tu, tv = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
-    for row in range(-1, height):
-        for column in range(-1, width):
-            stretch = _square(flow, af, row, column, x, y, u, v)
-            left, right, top, bottom = _box(x, y, width, height)
-            if not open_[top : bottom + 1, left : right + 1].any():
-                continue
-            z = np.inf
-            for i in range(4):
-                z = min(z, u[i] * u[i] + v[i] * v[i])
-            for half in range(2):
-                for i in range(3):
-                    corner = 3 - i if half else i
-                    tx[i], ty[i], tu[i], tv[i] = x[corner], y[corner], u[corner], v[corner]
-                turned = (tx[1] - tx[0]) * (ty[2] - ty[0]) - (tx[2] - tx[0]) * (ty[1] - ty[0]) < 0.0
-                behind = -stretch - BEHIND if turned else -stretch
-                _triangle(out, open_, depth, behind if stretch > 1.0 else z, excess, tx, ty, tu, tv)
+    if af * tear.max() <= 1.0:
+        return motion_of_result(flow, af, np.zeros(flow.shape[:2], np.bool_))
+    open_, counts = _opened(flow, tear, af)
+    out = motion_of_result(flow, af, open_)
+    _draw(out, flow, tear, af, open_, counts)
     return out

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mer_pipe.stages.magnify.motion import blurred, coarse
+from mer_pipe.stages.magnify.motion import blurred, coarse, luma
+from mer_pipe.stages.magnify.motion_edges import edged
+from mer_pipe.stages.magnify.spline import LUMA
 
 BLUR = 0.5
 """px. Frames are compared under this little blur: slopes of a sampled frame are right only below its highest frequency."""
@@ -48,31 +50,38 @@ class Evidence:
 
 
 def fine_motion(
-    before: np.ndarray, after: np.ndarray, noise_floor: float = 0.2, edges: bool = True, quantum: float = 1.0
+    before: np.ndarray,
+    after: np.ndarray,
+    surface: np.ndarray,
+    noise_floor: float = 0.2,
+    edges: bool = True,
+    quantum: float = 1.0,
 ) -> np.ndarray:
     """Motion that carries `before` onto `after`, float32 (y, x, 2) in px: ``after(x + f(x)) = before(x)``.
 
-    DIS flow finds it (`motion.coarse`); weighted least squares take its bias away (`fitted`), twice in windows of 10 px
-    and twice in windows of 5 to 8 px, the wider the more noise there is; what noise could explain is drawn towards the
-    motion of a wider surrounding, and at last towards rest (`steadied`); edges of motion, which the windows blur, are
-    drawn anew (`edged`).
+    DIS flow finds it, down to half the resolution (`motion.coarse`); weighted least squares take its bias away
+    (`fitted`), twice in windows of 10 px and twice in windows of 5 to 8 px, the wider the more noise there is; what noise
+    could explain is drawn towards the motion of a wider surrounding, and at last towards rest (`steadied`); edges of
+    motion, which the windows blur, are drawn anew (`motion_edges.edged`).
 
     Parameters
     ----------
-    before, after : lumas of equal brightness, float32 (y, x).
+    before, after : frames of equal brightness, float32 (y, x, c).
+    surface : `spline.spline` of `after`, with its luma.
     noise_floor : see `steadied`; 0 turns that step off.
     edges : whether to draw edges anew.
     quantum : see `frames.quantum_of`.
     """
-    from mer_pipe.stages.magnify.spline import spline
+    import cv2
 
-    surface = spline(after[..., None])
-    few = {"stride": 4, "descents": 12, "variations": 10, "smoothness": 60.0}  # the fits do the rest
-    flow = coarse(before, after, **few, quantum=quantum)
-    evidence = evident(before, surface, flow, quantum)
+    few = {"finest": 1, "stride": 4, "descents": 12, "variations": 5, "smoothness": 60.0}  # the fits do the rest
+    flow = coarse(luma(before), luma(after), **few, quantum=quantum)
+    before = np.atleast_3d(cv2.GaussianBlur(before, (0, 0), BLUR))
+    surface = cv2.GaussianBlur(surface, (0, 0), BLUR)
+    evidence = evident(luma(before), surface, flow, quantum)
     flow = fitted(evidence, flow, WIDE)
     window = float(np.clip(4.5 + 1.5 * np.sqrt(evidence.variance), *NARROW))
-    evidence = evident(before, surface, flow, quantum)
+    evidence = evident(luma(before), surface, flow, quantum)
     flow = fitted(evidence, flow, window)
     if noise_floor > 0:
         flow = steadied(evidence, flow, noise_floor, window)
@@ -80,7 +89,7 @@ def fine_motion(
 
 
 def evident(before: np.ndarray, surface: np.ndarray, flow: np.ndarray, quantum: float = 1.0) -> Evidence:
-    """The evidence about `flow`; `surface` is `spline.spline` of the second frame.
+    """The evidence about `flow`; `before` is the luma of the first frame, `surface` of the second, both under `BLUR`.
 
     The variance is that of the grey levels that the flow leaves unexplained (robust, from the median absolute residual,
     not below that of rounding two frames to `quantum`). The weight is ``variance / (variance + (SLOPE_DOUBT slope)^2)``,
@@ -88,15 +97,21 @@ def evident(before: np.ndarray, surface: np.ndarray, flow: np.ndarray, quantum: 
     """
     from mer_pipe.stages.magnify._warp_kernels import follow
 
-    moved = follow(surface, flow)
-    residual = blurred(moved - before, BLUR)
+    moved = follow(surface, flow, LUMA)
+    residual = moved - before
     right, down = slopes(0.5 * (before + moved))
-    deviation = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+    deviation = scatter(residual)
     variance = deviation * deviation + quantum * quantum / 6.0 / (4.0 * np.pi * BLUR * BLUR)
     doubted = variance + SLOPE_DOUBT**2 * (right * right + down * down)
     weight = variance / doubted / (1.0 + residual * residual / (9.0 * doubted))
     rest = residual - right * flow[..., 0] - down * flow[..., 1]
-    return Evidence(right, down, rest, weight.astype(np.float32), variance)
+    return Evidence(right, down, rest, weight, variance)
+
+
+def scatter(residual: np.ndarray) -> float:
+    """Standard deviation of (y, x) by the median absolute one, of every second pixel of both axes."""
+    some = residual[::2, ::2]
+    return 1.4826 * float(np.median(np.abs(some - np.median(some))))
 
 
 def fitted(evidence: Evidence, flow: np.ndarray, window: float, steps: int = 2) -> np.ndarray:
@@ -143,59 +158,12 @@ def steadied(evidence: Evidence, flow: np.ndarray, noise_floor: float, window: f
     return steady
 
 
-EDGE_REACH = 8.0
-EDGE_WINDOW = 1.0
-EDGE_PRIOR = 4.0
-EDGE_LEAST = 0.1
-
-
-def edged(flow: np.ndarray, before: np.ndarray, surface: np.ndarray, variance: float) -> np.ndarray:
-    """`flow` with its edges drawn anew: near a change of motion each pixel takes the side that explains it best.
-
-    Across the steepest change of the flow, the motions 8 px to either side are candidates beside the flow as it is. Each
-    is judged by the squared grey levels that it leaves unexplained, under a Gaussian of 1 px, and the three are mixed by
-    their likelihoods, half as sure as independent noise would make them; the flow as it is has a head start of e^4, so
-    that a smooth change stays smooth. Where the sides differ by less than 0.1 px nothing happens.
-    """
-    import cv2
-
-    from mer_pipe.stages.magnify._warp_kernels import follow
-
-    xx, yy, xy = np.zeros((3, *before.shape), np.float32)
-    for part in (0, 1):
-        right, down = _differences(blurred(np.ascontiguousarray(flow[..., part]), 1.0))
-        xx, yy, xy = xx + right * right, yy + down * down, xy + right * down
-    xx, yy, xy = (blurred(p, 2.0) for p in (xx, yy, xy))
-    angle = 0.5 * np.arctan2(2.0 * xy, xx - yy)
-    rows, columns = np.mgrid[: before.shape[0], : before.shape[1]].astype(np.float32)
-    over, along = EDGE_REACH * np.cos(angle), EDGE_REACH * np.sin(angle)
-    sides = [
-        cv2.remap(flow, columns + s * over, rows + s * along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for s in (np.float32(1.0), np.float32(-1.0))
-    ]
-    apart = np.linalg.norm(sides[0] - sides[1], axis=2)
-    if apart.max() <= EDGE_LEAST:
-        return flow
-    candidates = [*sides, flow]
-    left = [np.square(blurred(follow(surface, np.ascontiguousarray(c)) - before, BLUR)) for c in candidates]
-    least = np.minimum.reduce(left)
-    sure = np.float32(4.0 * np.pi * EDGE_WINDOW**2 / (2.0 * variance) / 2.0)
-    likely = np.stack([-sure * blurred(misfit - least, EDGE_WINDOW) for misfit in left])
-    likely[2] += np.float32(EDGE_PRIOR)
-    likely = np.exp(likely - likely.max(axis=0))
-    likely /= likely.sum(axis=0)
-    drawn = sum(share[..., None] * candidate for share, candidate in zip(likely, candidates, strict=True))
-    here = np.clip((apart - EDGE_LEAST) / EDGE_LEAST, 0.0, 1.0)[..., None]
-    return np.ascontiguousarray(flow + here * (drawn - flow), np.float32)
-
-
 def slopes(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Derivatives to the right and down, grey levels per px, of a float32 frame under `BLUR`, from five samples."""
+    """Derivatives to the right and down, grey levels per px, of a float32 frame, from five samples."""
     import cv2
 
-    smooth = blurred(frame, BLUR)
     five, one = np.array([1.0, -8.0, 0.0, 8.0, -1.0], np.float32) / 12.0, np.ones(1, np.float32)
-    return cv2.sepFilter2D(smooth, cv2.CV_32F, five, one), cv2.sepFilter2D(smooth, cv2.CV_32F, one, five)
+    return cv2.sepFilter2D(frame, cv2.CV_32F, five, one), cv2.sepFilter2D(frame, cv2.CV_32F, one, five)
 
 
 def averaged(frame: np.ndarray, window: float) -> np.ndarray:
@@ -210,9 +178,3 @@ def averaged(frame: np.ndarray, window: float) -> np.ndarray:
     small = blurred(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), window / shrink)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
-
-def _differences(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    import cv2
-
-    right = cv2.Sobel(frame, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
-    return right, cv2.Sobel(frame, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)

@@ -74,7 +74,7 @@ class FlowWarp(Stage):
     """Frame pair to magnified frames by `flow_warp`. Inputs: reference, target uint8 (y, x, c), and `af`."""
 
     name: ClassVar[str] = "magnify.flow"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     along: ClassVar[str | None] = "af"
 
     noise_floor: float = 0.03
@@ -99,7 +99,7 @@ class FlowWarpClip(Stage):
     """Clip to magnified clip by `flow_warp` of every frame against the first. Input: clip uint8 (T, y, x, c)."""
 
     name: ClassVar[str] = "magnify.flow_clip"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     af: float = 11.0
     noise_floor: float = 0.03

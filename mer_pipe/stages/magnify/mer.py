@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from mer_pipe.stages.magnify.fine_motion import fine_motion
+from mer_pipe.stages.magnify.fine_motion import fine_motion, scatter
 from mer_pipe.stages.magnify.frames import check_clip, check_pair, checked_factors, quantum_of
-from mer_pipe.stages.magnify.levels import grey_levels, rounding_half
+from mer_pipe.stages.magnify.levels import rounding_half
 from mer_pipe.stages.magnify.motion import blurred, illumination, luma
+from mer_pipe.stages.magnify.spline import LUMA
 from mer_pipe.types import ArraySpec, RecipeError, Stage
 
 
@@ -27,8 +28,8 @@ def mer(
 
     A point that lies at x in the reference and at x + f(x) in the target lies at x + AF f(x) in the result. f is
     `fine_motion.fine_motion` after the reference is brought to the target's brightness; what is drawn there is the mean
-    of the point's two pictures (`blended`), which halves the noise's variance; the result is a mesh whose moving parts cover the
-    resting ones (`_mesh_kernels.positions_in_front`). AF 1 returns the target's values, identical frames come back
+    of the point's two pictures (`shares`), which halves the noise's variance; the result is a mesh whose moving parts cover
+    the resting ones (`_mesh_kernels.motion_in_front`). AF 1 returns the target's values, identical frames come back
     identical at every AF.
 
     Parameters
@@ -50,61 +51,53 @@ def mer(
     if all(factor == 1.0 for factor in factors) or np.array_equal(reference, target):
         return out
 
-    from mer_pipe.stages.magnify._mesh_kernels import positions_in_front
-    from mer_pipe.stages.magnify._warp_kernels import sample
-    from mer_pipe.stages.magnify.spline import spline
+    from mer_pipe.stages.magnify._mesh_kernels import motion_in_front, tears
+    from mer_pipe.stages.magnify._warp_kernels import draw
+    from mer_pipe.stages.magnify.spline import spline, with_luma
 
-    before, after = luma(reference), luma(target)
-    quantum = quantum_of(reference, target)
-    gain, bias = (np.float32(v) for v in illumination(before, after, quantum))
-    flow = fine_motion(np.clip(gain * before + bias, 0, 255), after, noise_floor, edges, quantum)
-    picture = target.astype(np.float32)
-    if blend > 0:
-        picture = blended(np.clip(gain * reference + bias, 0, 255), picture, flow, blend, quantum)
-    surface, image, half = spline(picture), grey_levels(picture, target.dtype), rounding_half(target.dtype)
+    quantum, half = quantum_of(reference, target), rounding_half(target.dtype)
+    gain, bias = (np.float32(v) for v in illumination(luma(reference), luma(target), quantum))
+    before, after = np.clip(gain * reference + bias, 0, 255), target.astype(np.float32)
+    surface = spline(with_luma(after))
+    flow = fine_motion(before, after, surface, noise_floor, edges, quantum)
+    shared = with_share(spline(before), shares(luma(before), surface, flow, blend, quantum))
+    tear = tears(flow)
     for row, factor in zip(out, factors, strict=True):
         if factor != 1.0:
-            row[:] = sample(surface, image, positions_in_front(flow, factor), half) if flow.any() else image
+            draw(row, surface, shared, motion_in_front(flow, tear, factor), factor, half)
     return out
 
 
-def blended(
-    reference: np.ndarray, target: np.ndarray, flow: np.ndarray, share: float, quantum: float = 1.0
+def shares(
+    before: np.ndarray, surface: np.ndarray, flow: np.ndarray, most: float, quantum: float = 1.0
 ) -> np.ndarray:
-    """The target with each point's grey levels in the reference mixed in, where both show the same: float32 (y, x, c).
+    """The share of the reference in the picture of each of its points: float32 (y, x), 0..`most`.
 
-    The reference is carried onto the target along `flow`. Of it `share` is taken where the lumas differ by noise alone,
-    ``share / (1 + (e / 4)^2)`` elsewhere: e is their squared difference under a Gaussian of 1.5 px, over the variance of
-    the noise (robust, from the median absolute difference). What was covered or uncovered stays the target's own.
+    It is `most` where the lumas differ by noise alone, ``most / (1 + (e / 4)^2)`` elsewhere: e is their squared
+    difference under a Gaussian of 1.5 px, over the variance of the noise (robust, from the median absolute difference).
+    What was covered or uncovered stays the target's own.
 
     Parameters
     ----------
-    reference, target : float32 (y, x, c), grey levels, of equal brightness.
+    before : luma of the reference at the target's brightness, float32 (y, x).
+    surface : `spline.spline` of the target, with its luma.
     flow : float32 (y, x, 2), px, from reference to target.
     quantum : see `frames.quantum_of`.
     """
     from mer_pipe.stages.magnify._warp_kernels import follow
-    from mer_pipe.stages.magnify.spline import spline
 
-    back, surface = inverted(flow), spline(reference)
-    difference = target - np.stack([follow(surface[c : c + 1], back) for c in range(target.shape[2])], axis=2)
-    apart = luma(difference)
-    deviation = 1.4826 * float(np.median(np.abs(apart - np.median(apart))))
+    apart = follow(surface, flow, LUMA) - before
+    deviation = scatter(apart)
     misfit = blurred(apart * apart, 1.5) / np.float32(deviation * deviation + quantum * quantum / 15.0)
-    mixed = np.float32(share) / (np.float32(1.0) + np.square(misfit / np.float32(4.0)))
-    return target - mixed[..., None] * difference
+    return np.float32(most) / (np.float32(1.0) + np.square(misfit / np.float32(4.0)))
 
 
-def inverted(flow: np.ndarray, steps: int = 4) -> np.ndarray:
-    """The motion that undoes `flow`, by fixed point: float32 (y, x, 2), px."""
+def with_share(surface: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """`surface` of the reference, its last lane filled so that it is sampled to `share` (y, x), smoothed by a pixel."""
     import cv2
 
-    rows, columns = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
-    there = flow
-    for _ in range(steps):
-        x, y = columns - there[..., 0], rows - there[..., 1]
-        there = cv2.remap(flow, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return -there
+    surface[..., -1] = cv2.copyMakeBorder(share, 1, 2, 1, 2, cv2.BORDER_REPLICATE)
+    return surface
 
 
 def check_mer(noise_floor: float, blend: float) -> None:
@@ -120,7 +113,7 @@ class Mer(Stage):
     """Frame pair to magnified frames by `mer`. Inputs: reference, target uint8 (y, x, c), and `af`."""
 
     name: ClassVar[str] = "magnify.mer"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     along: ClassVar[str | None] = "af"
 
     noise_floor: float = 0.2
@@ -145,7 +138,7 @@ class MerClip(Stage):
     """Clip to magnified clip by `mer` of every frame against the first. Input: clip uint8 (T, y, x, c)."""
 
     name: ClassVar[str] = "magnify.mer_clip"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     af: float = 11.0
     noise_floor: float = 0.2

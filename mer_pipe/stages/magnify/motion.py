@@ -98,26 +98,40 @@ def luma(frame: np.ndarray) -> np.ndarray:
     return np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
 
 
+BLOCK = 4
+"""px. Side of the blocks whose means are compared for the brightness of two frames: their noise is a quarter."""
+
+
 def illumination(before: np.ndarray, after: np.ndarray, quantum: float = 1.0) -> tuple[float, float]:
     """Global gain and bias (grey levels) for which ``gain * before + bias`` matches `after` where nothing moves.
 
-    Iteratively reweighted least squares with Tukey's biweight on every second pixel of both axes; what moves is an
-    outlier. A frame without contrast gets gain 1; the gain stays within 1/2 .. 2. `quantum`: see `frames.quantum_of`.
+    Iteratively reweighted fit with Tukey's biweight on the means of blocks of 4 x 4 px; what moves is an outlier. The
+    gain is the ratio of the standard deviations (reduced major axis), as both frames are noisy: least squares of one on
+    the other would take noise for a loss of contrast. A frame without contrast gets gain 1; the gain stays within
+    1/2 .. 2. `quantum`: see `frames.quantum_of`.
     """
-    x = before[::2, ::2].ravel().astype(np.float64)
-    y = after[::2, ::2].ravel().astype(np.float64)
+    import cv2
+
+    block = max(1, min(BLOCK, min(before.shape) // 16))
+    rows, columns = (n // block for n in before.shape)
+    x, y = (
+        cv2.resize(frame[: rows * block, : columns * block], (columns, rows), interpolation=cv2.INTER_AREA)
+        .ravel()
+        .astype(np.float64)
+        for frame in (before, after)
+    )
     gain, bias = 1.0, float(np.median(y - x))
     for _ in range(8):
         residual = y - gain * x - bias
-        scale = max(1.4826 * float(np.median(np.abs(residual))), 0.5 * quantum)
+        scale = max(1.4826 * float(np.median(np.abs(residual))), 0.5 * quantum / block)
         weight = np.square(np.maximum(1.0 - np.square(residual / (4.685 * scale)), 0.0))
         total = weight.sum()
         if total == 0.0:
             break
         mean_x, mean_y = (weight @ x) / total, (weight @ y) / total
-        spread = weight @ np.square(x - mean_x)
-        if spread > quantum * quantum * total:  # a contrast of one grey level
-            gain = float(np.clip((weight @ ((x - mean_x) * (y - mean_y))) / spread, 0.5, 2.0))
+        spread_x, spread_y = weight @ np.square(x - mean_x), weight @ np.square(y - mean_y)
+        if spread_x > quantum * quantum * total:  # a contrast of one grey level
+            gain = float(np.clip(np.sqrt(spread_y / spread_x), 0.5, 2.0))
         bias = float(mean_y - gain * mean_x)
     return gain, bias
 
