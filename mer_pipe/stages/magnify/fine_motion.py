@@ -60,7 +60,7 @@ def fine_motion(
     """Motion that carries `before` onto `after`, float32 (y, x, 2) in px: ``after(x + f(x)) = before(x)``.
 
     DIS flow finds it, down to half the resolution (`motion.coarse`); weighted least squares take its bias away
-    (`fitted`), twice in windows of 10 px and twice in windows of 5 to 8 px, the wider the more noise there is; what noise
+    (`fitted`), thrice in windows of 10 px and twice in windows of 5 to 8 px, the wider the more noise there is; what noise
     could explain is drawn towards the motion of a wider surrounding, and at last towards rest (`steadied`); edges of
     motion, which the windows blur, are drawn anew (`motion_edges.edged`).
 
@@ -79,7 +79,7 @@ def fine_motion(
     before = np.atleast_3d(cv2.GaussianBlur(before, (0, 0), BLUR))
     surface = cv2.GaussianBlur(surface, (0, 0), BLUR)
     evidence = evident(luma(before), surface, flow, quantum)
-    flow = fitted(evidence, flow, WIDE)
+    flow = fitted(evidence, flow, WIDE, steps=3)
     window = float(np.clip(4.5 + 1.5 * np.sqrt(evidence.variance), *NARROW))
     evidence = evident(luma(before), surface, flow, quantum)
     flow = fitted(evidence, flow, window)
