@@ -41,6 +41,7 @@ from mer_pipe.stages.magnify.pair import METHODS
 GRID = tuple(float(af) for af in range(2, 14))
 STEP = np.array([0.15, 0.10])
 STILL = (1.0, 4.0)
+PUBLISHED = "learned, published size"
 
 Magnifier = Callable[[np.ndarray, np.ndarray, tuple[float, ...]], np.ndarray]
 
@@ -125,6 +126,22 @@ def measure_motion(methods: dict[str, Magnifier], names: tuple[str, ...]) -> Non
         print(f"| {method} | {' | '.join(cells)} |")
 
 
+def published_size() -> Magnifier:
+    """`learned` at the published size: the package's network has a quarter of its work. Random weights, for its time."""
+    import torch
+    from learned import published
+
+    from mer_pipe.stages.magnify._packed import Packed
+
+    net = Packed(published())
+
+    def run(onset: np.ndarray, apex: np.ndarray, af: tuple[float, ...]) -> np.ndarray:
+        with torch.inference_mode():
+            return torch.stack(net(torch.from_numpy(onset), torch.from_numpy(apex), af)).numpy()
+
+    return run
+
+
 def clock(methods: dict[str, Magnifier], rounds: int = 7) -> None:
     """Print the time of one 224 x 224 colour pair at 12 AFs, the methods interleaved, median and range of `rounds`."""
     rng = np.random.default_rng(21)
@@ -134,6 +151,8 @@ def clock(methods: dict[str, Magnifier], rounds: int = 7) -> None:
     shifted = noisy(carried(image, np.full((SIZE, SIZE, 2), 0.3), 1.0), rng)
     cases = ((apex, GRID), (shifted, GRID), (shifted, GRID[:1]), (shifted, GRID[:2]))
     timed = {method: run for method, run in methods.items() if method != copy_the_apex.__name__}
+    if "learned" in timed:
+        timed[PUBLISHED] = published_size()
     times: dict[str, list[list[float]]] = {method: [] for method in timed}
     for round_ in range(rounds + 1):
         for method, run in timed.items():
@@ -150,11 +169,11 @@ def clock(methods: dict[str, Magnifier], rounds: int = 7) -> None:
         local, all_, one, two = np.transpose(rows)
         cells = [f"{np.median(v):.0f} ({v.min():.0f}-{v.max():.0f})" for v in (local, all_, one)]
         print(f"| {method} | {' | '.join(cells)} | {max(0.0, float(np.median(two - one))):.1f} |")
-    if "learned" in times:
-        slow = np.array(times["learned"])[:, 0]
+    for slow in ("learned", PUBLISHED) if "learned" in times else ():
+        taken = np.array(times[slow])[:, 0]
         for method, rows in times.items():
-            ratio = slow / np.array(rows)[:, 0]
-            print(f"{method}: {np.median(ratio):.1f} ({ratio.min():.1f}-{ratio.max():.1f}) times as fast as learned")
+            ratio = taken / np.array(rows)[:, 0]
+            print(f"{method}: {np.median(ratio):.1f} ({ratio.min():.1f}-{ratio.max():.1f}) times as fast as {slow}")
 
 
 def draw_strips(methods: dict[str, Magnifier], folder: Path) -> None:

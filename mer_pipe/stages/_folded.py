@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mer_pipe.stages import resnet
-from mer_pipe.stages._convolution import Convolution, Winograd, fold
+from mer_pipe.stages._convolution import Convolution, Winograd, fold, winograd_pays
 from mer_pipe.types import Weights
 
 
@@ -75,7 +75,7 @@ def _convolution(conv: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype) -> C
     """Winograd's where it is faster: not in the last stage, whose weights outgrow the caches and whose side may be odd."""
     weight, bias = fold(conv, norm)
     small = conv.kernel_size == (3, 3) and conv.stride == (1, 1) and conv.out_channels < 512
-    if small and dtype == torch.float32:
+    if small and dtype == torch.float32 and winograd_pays(conv.out_channels):
         return Winograd(weight, bias)
     return Convolution(weight, bias, conv.stride, conv.padding, dtype=dtype)
 

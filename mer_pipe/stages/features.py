@@ -114,7 +114,7 @@ class Features(Stage):
     """
 
     name: ClassVar[str] = "features"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     stacks: ClassVar[tuple[str, ...]] = ("image",)
 
     weights: Weights = field(kw_only=True)

@@ -63,7 +63,9 @@ def test_sampling_on_a_pixel_returns_its_value_and_rounds_elsewhere(dtype):
 def test_a_magnified_pixel_mixes_both_frames_by_the_share(dtype, channels):
     before, after = pictures(20, 30, channels, 2), pictures(20, 30, channels, 3)
     shared = spline(before)
-    shared[..., -1] = np.linspace(0, 1, shared.shape[1], dtype=np.float32)  # along the columns: lane at x is x + 1 knots
+    shared[..., -1] = np.linspace(
+        0, 1, shared.shape[1], dtype=np.float32
+    )  # along the columns: lane at x is x + 1 knots
     motion = np.random.default_rng(4).normal(0, 1, (20, 30, 2)).astype(np.float32)
     rows, columns = np.mgrid[:20, :30]
     out = np.empty((20, 30, channels), dtype)

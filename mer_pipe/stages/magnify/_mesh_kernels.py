@@ -20,8 +20,8 @@ BEHIND = 1e3
 def tears(flow):
     """By how much motion changes across each square of four neighbours, float32 (y + 1, x + 1), px.
 
-    The larger change along a side of the square that `row - 1, column - 1` begins, u's and v's added; the border squares
-    have a side outside the frame, where the border's motion continues. At AF times this over 1 a square is torn.
+    The largest change along a side of the square that row - 1, column - 1 begins, u's and v's added; border squares have
+    a side outside the frame, where the border's motion continues. At AF times this over 1 a square is torn.
     """
     height, width = flow.shape[0], flow.shape[1]
     out = np.zeros((height + 1, width + 1), np.float32)
@@ -119,13 +119,27 @@ def _triangle(out, open_, depth, z, x, y, u, v, first, second, third):
 
 
 @njit(cache=True, nogil=True)
+def _farthest(flow, part, af):
+    """How many columns (0) or rows (1) a corner of a square moves at most, and two more."""
+    most = np.float32(0.0)
+    for row in range(flow.shape[0]):
+        for column in range(flow.shape[1]):
+            most = max(most, abs(flow[row, column, part]))
+    return 2 + int(af * most)
+
+
+@njit(cache=True, nogil=True)
 def _draw(out, flow, tear, af, open_, counts):
     """Draw every square that comes to lie on an open pixel, as two triangles."""
     height, width = flow.shape[0], flow.shape[1]
     depth = np.full((height, width), -np.inf, np.float32)
     x, y, u, v = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
-    for row in range(-1, height):
-        for column in range(-1, width):
+    rows, columns = np.nonzero(open_)  # squares farther from these than anything moves lie elsewhere
+    over, along = _farthest(flow, 0, af), _farthest(flow, 1, af)
+    first_row, last_row = max(-1, rows.min() - along), min(height, rows.max() + along)
+    first_column, last_column = max(-1, columns.min() - over), min(width, columns.max() + over)
+    for row in range(first_row, last_row):
+        for column in range(first_column, last_column):
             _corners(flow, af, row, column, x, y, u, v)
             left, right, top, bottom = _box(x, y, width, height)
             if right < left or bottom < top:

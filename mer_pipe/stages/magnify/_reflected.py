@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from mer_pipe.stages._convolution import Convolution, Winograd
+from mer_pipe.stages._convolution import Convolution, Winograd, winograd_pays
 
 BAND = 14 * 28 * 64
 """Tiles times channels in hand, see `Winograd`: twice as many as for ResNet-18, whose images are smaller."""
 
 
 class Reflected:
-    """A convolution with reflected padding; Winograd's in float32 where it has stride 1, one width and an even size."""
+    """A convolution with reflected padding; Winograd's in float32 where that pays and the size is even."""
 
     def __init__(self, conv: nn.Conv2d, dtype: torch.dtype, bias: bool = True) -> None:
         self.edge = conv.kernel_size[0] // 2
@@ -21,7 +21,7 @@ class Reflected:
         self.convolution = Convolution(weight, added, conv.stride, dtype=dtype)
         square = conv.kernel_size == (3, 3) and conv.stride == (1, 1) and conv.in_channels == conv.out_channels
         self.winograd = None
-        if square and dtype == torch.float32:
+        if square and dtype == torch.float32 and winograd_pays(conv.in_channels):
             self.winograd = Winograd(weight.double(), added.double(), mirrored=True)
             self.winograd.BAND = BAND
 

@@ -14,6 +14,8 @@ from mer_pipe.stages.magnify._taps import LANES, weighed
 STEPS = 24
 CLOSE = np.float32(1e-3)
 STALLED, HALF, EIGHTH = np.float32(0.7), np.float32(0.5), np.float32(0.125)
+FOLDED = np.float32(0.1)
+"""Below this determinant of x + af f(x) a place is taken for folded, and steps there are not Newton's."""
 RUN = 32
 
 
@@ -21,10 +23,11 @@ RUN = 32
 def _advance(s, live, af):
     """One step of every pixel. Returns how many have not settled; only those still better their misfit."""
     moving = 0
+    one = np.float32(1.0)
     for i in range(RUN):
         x, y, u, v = s[i], s[RUN + i], s[2 * RUN + i], s[3 * RUN + i]
-        to_x, to_y = s[4 * RUN + i] - af * u, s[5 * RUN + i] - af * v
-        misfit, best, last = abs(to_x - x) + abs(to_y - y), s[6 * RUN + i], s[10 * RUN + i]
+        left_x, left_y = s[4 * RUN + i] - af * u - x, s[5 * RUN + i] - af * v - y
+        misfit, best, last = abs(left_x) + abs(left_y), s[6 * RUN + i], s[10 * RUN + i]
         better = (misfit < best) & (live[i] != 0)
         s[6 * RUN + i] = misfit if better else best
         s[7 * RUN + i] = u if better else s[7 * RUN + i]
@@ -36,13 +39,20 @@ def _advance(s, live, af):
         damped = damped if damped > EIGHTH else EIGHTH
         step = damped if misfit > STALLED * last else step
         s[9 * RUN + i], s[10 * RUN + i] = step, misfit
-        s[i], s[RUN + i] = x + step * (to_x - x), y + step * (to_y - y)
+        xx, xy = one + af * s[11 * RUN + i], af * s[12 * RUN + i]
+        yx, yy = af * s[13 * RUN + i], one + af * s[14 * RUN + i]
+        area = xx * yy - xy * yx
+        newton = (area > FOLDED) & (step == one)
+        scale = one / (area if newton else one)
+        go_x, go_y = scale * (yy * left_x - xy * left_y), scale * (xx * left_y - yx * left_x)
+        s[i] = x + (go_x if newton else step * left_x)
+        s[RUN + i] = y + (go_y if newton else step * left_y)
     return moving
 
 
 @njit(cache=True, nogil=True)
 def _displacement(s, flow, height, width):
-    """Bilinear values of the flat flow (y, x, 2) at the positions; outside the frame the border continues."""
+    """Bilinear values of the flat flow (y, x, 2) at the positions, and their slopes; outside the border continues."""
     low, one = np.float32(0.0), np.float32(1.0)
     right, bottom = np.float32(width - 1), np.float32(height - 1)
     for i in range(RUN):
@@ -55,19 +65,22 @@ def _displacement(s, flow, height, width):
         a, b = x - np.float32(x0), y - np.float32(y0)
         across, down = Z(2) if x0 < width - 1 else Z(0), Z(2 * width) if y0 < height - 1 else Z(0)
         at = 2 * (Z(y0) * width + Z(x0))
-        p, q, r, t = N(at), N(at + across), N(at + down), N(at + across + down)
-        s[2 * RUN + i] = (one - b) * ((one - a) * flow[p] + a * flow[q]) + b * ((one - a) * flow[r] + a * flow[t])
-        p, q, r, t = N(at + 1), N(at + across + 1), N(at + down + 1), N(at + across + down + 1)
-        s[3 * RUN + i] = (one - b) * ((one - a) * flow[p] + a * flow[q]) + b * ((one - a) * flow[r] + a * flow[t])
+        for part in range(2):
+            p, q = flow[N(at + part)], flow[N(at + across + part)]
+            r, t = flow[N(at + down + part)], flow[N(at + across + down + part)]
+            upper, lower = p + a * (q - p), r + a * (t - r)
+            s[(2 + part) * RUN + i] = upper + b * (lower - upper)
+            s[(11 + 2 * part) * RUN + i] = (one - b) * (q - p) + b * (t - r)
+            s[(12 + 2 * part) * RUN + i] = lower - upper
 
 
 @njit(cache=True, nogil=True)
 def motion_of_result(flow, af, left_out):
     """The motion f(x) of the point x that the magnified motion brings to each pixel p, x + af f(x) = p.
 
-    x is found by fixed-point steps from p. Where the magnified motion folds over itself the steps do not settle; they
-    are then damped, and the motion with the smallest misfit stands. Pixels go in runs, as vectors, through a scratch of
-    constant layout: rows of RUN each, as named in `_advance`.
+    x is found by Newton's steps from p. Where the magnified motion folds over itself they do not settle; they then
+    become damped fixed-point steps, and the motion with the smallest misfit stands. Pixels go in runs, as vectors,
+    through a scratch of constant layout: rows of RUN each, as named in `_advance`.
 
     Parameters
     ----------
@@ -82,7 +95,7 @@ def motion_of_result(flow, af, left_out):
     height, width = flow.shape[0], flow.shape[1]
     out = np.empty((height, width, 2), np.float32)
     flat = flow.reshape(-1)
-    s, live = np.empty(11 * RUN, np.float32), np.empty(RUN, np.int32)
+    s, live = np.zeros(15 * RUN, np.float32), np.empty(RUN, np.int32)
     factor = np.float32(af)
     for row in range(height):
         for start in range(0, width, RUN):
@@ -92,6 +105,7 @@ def motion_of_result(flow, af, left_out):
                 s[i], s[RUN + i], s[2 * RUN + i], s[3 * RUN + i] = column, row, u, v
                 s[4 * RUN + i], s[5 * RUN + i], s[6 * RUN + i] = column, row, math.inf
                 s[7 * RUN + i], s[8 * RUN + i], s[9 * RUN + i], s[10 * RUN + i] = u, v, 1.0, math.inf
+                s[11 * RUN + i], s[12 * RUN + i], s[13 * RUN + i], s[14 * RUN + i] = 0.0, 0.0, 0.0, 0.0
                 live[i] = 0 if left_out[row, column] else 1
             for _ in range(STEPS):
                 if _advance(s, live, factor) == 0:

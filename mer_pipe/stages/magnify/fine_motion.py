@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mer_pipe.stages.magnify.motion import blurred, coarse, luma
+from mer_pipe.stages.magnify.motion import coarse, luma
 from mer_pipe.stages.magnify.motion_edges import edged
 from mer_pipe.stages.magnify.spline import LUMA
 
@@ -18,6 +18,8 @@ WIDE = 10.0
 """px. Window of the first fits."""
 NARROW = 5.0, 8.0
 """px. Window of the last fits: 4.5 and 1.5 for each grey level of noise, within these."""
+COARSE = 2.0
+"""Averages are taken on a grid of which a window is at least that many steps wide."""
 SCALES = 24.0, 12.0
 """px. Windows of the averages that a doubtful motion is drawn towards."""
 
@@ -43,10 +45,10 @@ class Evidence:
     variance: float
 
     @property
-    def products(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weighted products of the slopes: xx, yy, xy."""
+    def products(self) -> np.ndarray:
+        """Weighted products of the slopes, float32 (y, x, 3): xx, yy, xy."""
         right, down = self.weight * self.right, self.weight * self.down
-        return right * self.right, down * self.down, right * self.down
+        return np.stack([right * self.right, down * self.down, right * self.down], axis=2)
 
 
 def fine_motion(
@@ -116,20 +118,21 @@ def scatter(residual: np.ndarray) -> float:
 
 def fitted(evidence: Evidence, flow: np.ndarray, window: float, steps: int = 2) -> np.ndarray:
     """`flow` after steps of least squares on what it leaves unexplained (Lucas & Kanade 1981, Gaussian window, px)."""
-    products = [averaged(p, window) for p in evidence.products]
+    slope = np.stack([evidence.right, evidence.down], axis=2)
+    products = averaged(evidence.products, window)
     for _ in range(steps):
         left = evidence.weight * (evidence.right * flow[..., 0] + evidence.down * flow[..., 1] + evidence.rest)
-        x, y = averaged(evidence.right * left, window), averaged(evidence.down * left, window)
-        flow = flow - solved(products, x, y, evidence.variance, window)
+        pull = averaged(slope * left[..., None], window)
+        flow = flow - full(solved(products, pull, evidence.variance, window), flow)
     return flow
 
 
-def solved(products: list[np.ndarray], x: np.ndarray, y: np.ndarray, variance: float, window: float) -> np.ndarray:
-    """The motion (y, x, 2) whose normal equations are `products` and (x, y), held back where there is no texture."""
+def solved(products: np.ndarray, pull: np.ndarray, variance: float, window: float) -> np.ndarray:
+    """The motion (y, x, 2) whose normal equations are `products` and `pull`, held back where there is no texture."""
     stiff = np.float32(16.0 * variance / (window * window))
-    xx, yy, xy = products[0] + stiff, products[1] + stiff, products[2]
-    scale = 1.0 / (xx * yy - xy * xy)
-    return np.stack([scale * (yy * x - xy * y), scale * (xx * y - xy * x)], axis=2)
+    xx, yy, xy = products[..., 0] + stiff, products[..., 1] + stiff, products[..., 2]
+    x, y = pull[..., 0], pull[..., 1]
+    return np.stack([yy * x - xy * y, xx * y - xy * x], axis=2) / (xx * yy - xy * xy)[..., None]
 
 
 def steadied(evidence: Evidence, flow: np.ndarray, noise_floor: float, window: float) -> np.ndarray:
@@ -141,17 +144,17 @@ def steadied(evidence: Evidence, flow: np.ndarray, noise_floor: float, window: f
     of the noise: what two parameters fitted to noise in a Gaussian window explain falls as 1 / window^2.
     """
     products = evidence.products
-    xx, yy, xy = products
-    pulls = xx * flow[..., 0] + xy * flow[..., 1], xy * flow[..., 0] + yy * flow[..., 1]
+    xx, yy, xy = np.moveaxis(products, 2, 0)
+    pull = np.stack([xx * flow[..., 0] + xy * flow[..., 1], xy * flow[..., 0] + yy * flow[..., 1]], axis=2)
     steady = np.zeros_like(flow)
     for wide in (*SCALES, None):
         if wide is None:
             step, reach = flow - steady, window
         else:
-            x, y = (averaged(p, wide) for p in pulls)
-            step, reach = solved([averaged(p, wide) for p in products], x, y, evidence.variance, wide) - steady, wide
+            mean = solved(averaged(products, wide), averaged(pull, wide), evidence.variance, wide)
+            step, reach = full(mean, flow) - steady, wide
         u, v = step[..., 0], step[..., 1]
-        explained = averaged(xx * u * u + 2.0 * xy * u * v + yy * v * v, 1.5 * reach)
+        explained = full(averaged(xx * u * u + 2.0 * xy * u * v + yy * v * v, 1.5 * reach), flow)
         floor = np.float32(noise_floor * 4.0 / reach**2 * evidence.variance)
         doubt = floor / np.maximum(explained, np.float32(1e-9))
         steady = steady + step * np.maximum(np.float32(1.0) - doubt * doubt, np.float32(0.0))[..., None]
@@ -166,15 +169,17 @@ def slopes(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return cv2.sepFilter2D(frame, cv2.CV_32F, five, one), cv2.sepFilter2D(frame, cv2.CV_32F, one, five)
 
 
-def averaged(frame: np.ndarray, window: float) -> np.ndarray:
-    """`frame` under a Gaussian of `window` px; a wide one is applied to a smaller frame, in a fraction of the time."""
+def averaged(maps: np.ndarray, window: float) -> np.ndarray:
+    """`maps` (y, x[, k]) under a Gaussian of `window` px, on a grid as much coarser as that allows (`COARSE`)."""
     import cv2
 
-    shrink = int(window // 4)
-    height, width = frame.shape
-    if shrink < 2:
-        return blurred(frame, window)
-    size = -(-width // shrink), -(-height // shrink)
-    small = blurred(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), window / shrink)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    shrink = max(1, int(window // COARSE))
+    size = tuple(-(-n // shrink) for n in maps.shape[1::-1])
+    return cv2.GaussianBlur(cv2.resize(maps, size, interpolation=cv2.INTER_AREA), (0, 0), window / shrink)
 
+
+def full(maps: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Maps of `averaged` at the height and width of `like` again."""
+    import cv2
+
+    return cv2.resize(maps, like.shape[1::-1], interpolation=cv2.INTER_LINEAR)

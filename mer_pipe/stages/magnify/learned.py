@@ -135,7 +135,7 @@ class Learned(Stage):
     """Frame pair to magnified frames by `learned`. Inputs: reference, target uint8 (y, x, c), and `af`."""
 
     name: ClassVar[str] = "magnify.learned"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     along: ClassVar[str | None] = "af"
 
     weights: Weights = field(default_factory=shipped)

@@ -68,9 +68,7 @@ def mer(
     return out
 
 
-def shares(
-    before: np.ndarray, surface: np.ndarray, flow: np.ndarray, most: float, quantum: float = 1.0
-) -> np.ndarray:
+def shares(before: np.ndarray, surface: np.ndarray, flow: np.ndarray, most: float, quantum: float = 1.0) -> np.ndarray:
     """The share of the reference in the picture of each of its points: float32 (y, x), 0..`most`.
 
     It is `most` where the lumas differ by noise alone, ``most / (1 + (e / 4)^2)`` elsewhere: e is their squared

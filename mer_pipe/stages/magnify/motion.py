@@ -50,8 +50,8 @@ def coarse(
     after: np.ndarray,
     finest: int = 0,
     stride: int = 3,
-    descents: int = 25,
-    variations: int = 20,
+    descents: int = 12,
+    variations: int = 12,
     smoothness: float = 40.0,
     quantum: float = 1.0,
 ) -> np.ndarray:

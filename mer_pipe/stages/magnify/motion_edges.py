@@ -48,7 +48,7 @@ def edged(flow: np.ndarray, before: np.ndarray, surface: np.ndarray, variance: f
 
     across = steepest(flow)
     near, far = (sides(flow, across, reach) for reach in REACHES)
-    apart = np.linalg.norm(near[0] - near[1], axis=2)
+    apart = np.hypot(*np.moveaxis(near[0] - near[1], 2, 0))
     least = LEAST * (1.0 + DOUBT * float(np.sqrt(variance)))
     if apart.max() <= least:
         return flow
@@ -71,7 +71,6 @@ def steepest(flow: np.ndarray) -> np.ndarray:
     smooth = cv2.GaussianBlur(flow, (0, 0), 1.0)
     right = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
     down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
-    products = np.stack([right * right, down * down, right * down]).sum(axis=3)
-    xx, yy, xy = (blurred(p, 3.0) for p in products)
+    xx, yy, xy = (blurred(p[..., 0] + p[..., 1], 3.0) for p in (right * right, down * down, right * down))
     angle = 0.5 * np.arctan2(2.0 * xy, xx - yy)
     return np.stack([np.cos(angle), np.sin(angle)], axis=2)
