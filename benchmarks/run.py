@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_pipe.pipeline.threads import ONE_THREAD
+from mer_pipe.stages._precision import has_bfloat16
 
 HOUSE = Path(__file__).resolve().parents[1]
 PAGE = HOUSE / "docs/benchmarks.md"
@@ -279,13 +280,6 @@ def old_sections() -> dict[str, str]:
         return {}
     parts = re.split(r"^(?=## )", PAGE.read_text(), flags=re.M)[1:]
     return {part.partition("\n")[0][3:]: part.rstrip() + "\n" for part in parts}
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16: AVX-512's or AMX."""
-    import torch
-
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def machine() -> str:

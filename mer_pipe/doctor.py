@@ -63,7 +63,7 @@ def examine(cache: Path) -> list[Check]:
         Check("system libraries", not absent, ", ".join(absent) or "all found", f"on Debian or Ubuntu: {APT_LINE}")
     )
     checks += [_package(name, module) for name, module in _PACKAGES.items()]
-    checks += [_one_opencv(), _tvl1(), _landmarker(), _folder(cache)]
+    checks += [_one_opencv(), _tvl1(), _bfloat16(), _landmarker(), _folder(cache)]
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     enough = memory / cores > 1.5
@@ -112,6 +112,18 @@ def _tvl1() -> Check:
     except Exception as error:
         said = " ".join(str(error).split())
         return Check("OpenCV's TV-L1", False, said, "flow.engine=native does not need it", needed=False)
+
+
+def _bfloat16() -> Check:
+    """Told, never a fault: bfloat16 works on every processor, but an emulated one is slower than float32."""
+    try:
+        from mer_pipe.stages._precision import has_bfloat16
+
+        there = has_bfloat16()
+    except Exception:  # the rows of the packages tell what is wrong
+        return Check("bfloat16", True, "not known", needed=False)
+    slow = "not in this processor: leave features.precision and magnify.precision at float32, which is faster"
+    return Check("bfloat16", True, "in this processor" if there else slow, needed=False)
 
 
 def _landmarker() -> Check:

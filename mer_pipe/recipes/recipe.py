@@ -80,7 +80,8 @@ class MagnifyRecipe:
     ----------
     method : "mer", "flow", "phase", "eulerian", "learned" or "pixel".
     weights : checkpoint file of "learned"; empty for the weights in the package.
-    precision : of "learned": "float32" or "bfloat16"; the latter only for weights whose pictures hardly change by it.
+    precision : of "learned": "float32" or "bfloat16"; the latter only for weights whose pictures hardly change by it, and
+        faster only where the processor has it (`mer-pipe doctor`).
     mer, flow, phase, eulerian : parameters of those methods.
     """
 
@@ -169,7 +170,8 @@ class FeaturesRecipe:
     ----------
     weights : a checkpoint file with torchvision's ResNet-18 names, or "random:SEED" for seeded random values.
     dtype : of the stored features, "float16" or "float32".
-    precision : of the network, "float32" or "bfloat16"; the latter only for weights that keep a cosine of 0.9999 to float32.
+    precision : of the network, "float32" or "bfloat16"; the latter only for weights that keep a cosine of 0.9999 to float32,
+        and faster only where the processor has it (`mer-pipe doctor`).
     """
 
     weights: str = "random:0"

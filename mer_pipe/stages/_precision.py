@@ -5,11 +5,17 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import torch
 
 from mer_pipe.stages import _folded
 from mer_pipe.types import ModelError, Weights
 
 GATE = 0.9999
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 (AVX-512 BF16, AMX); elsewhere it is emulated, slower than float32."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def calibration() -> np.ndarray:
