@@ -145,6 +145,17 @@ def test_what_moves_covers_what_rests_and_the_gap_is_stretched():
     assert np.allclose(found[..., 1], 0.0)
 
 
+def test_what_is_torn_may_leave_the_frame():
+    flow = np.zeros((8, 8, 2), np.float32)
+    flow[0, 0] = -40.0
+    found = motion_in_front(flow, tears(flow), 6.0)
+    assert np.isfinite(found).all()
+    assert not found[2:, 2:].any()
+    flow[:] = 40.0  # all of it leaves
+    flow[3] = 39.0
+    assert np.isfinite(motion_in_front(flow, tears(flow), 6.0)).all()
+
+
 def test_where_nothing_is_torn_mesh_and_fixed_point_agree():
     rng = np.random.default_rng(9)
     flow = gaussian_filter(rng.normal(size=(50, 60, 2)), (6, 6, 0)).astype(np.float32)

@@ -75,7 +75,7 @@ def _box(x, y, width, height):
 
 @njit(cache=True, nogil=True)
 def _opened(flow, tear, af):
-    """Where the mesh is to be drawn: counts int32 (y + 1, x + 1) of such pixels above and left of each, and any."""
+    """Where the mesh is to be drawn, bool (y, x), and how many such pixels lie above and left, int32 (y + 1, x + 1)."""
     height, width = flow.shape[0], flow.shape[1]
     open_ = np.zeros((height, width), np.bool_)
     x, y, u, v = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
@@ -180,5 +180,6 @@ def motion_in_front(flow, tear, af):
         return motion_of_result(flow, af, np.zeros(flow.shape[:2], np.bool_))
     open_, counts = _opened(flow, tear, af)
     out = motion_of_result(flow, af, open_)
-    _draw(out, flow, tear, af, open_, counts)
+    if counts[-1, -1] > 0:  # what is torn may have left the frame
+        _draw(out, flow, tear, af, open_, counts)
     return out
