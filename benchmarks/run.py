@@ -175,6 +175,12 @@ SECTIONS = (
     ),
     Section("TV-L1 flow where the face keeps still", "flow.py --still --pairs 12", "--pairs 4"),
     Section(
+        "TV-L1 flow on a stereo pair of Middlebury",
+        "flow_stereo.py",
+        note="Not what any of them is for here, and no parameter was chosen on it. On the smallest pictures OpenCV errs "
+        "least; on larger ones, where motion is larger, it loses its way.",
+    ),
+    Section(
         "TV-L1 flow on two cores",
         "flow.py --two",
         "--pairs 4",
