@@ -319,7 +319,7 @@ Every solver has one thread. Peers run in turn with ours on each input; ratios a
 Strain, rank pooling and ResNet-18 are told in CPU time.
 All inputs are synthetic (the generated demo faces) or photographs with synthetic motion: no figure here says anything of
 recognition. Goals were set from prototypes, partly on another machine, before the code was written; those that are
-missed say so.
+missed say so. The build with features in bfloat16 is left out where the processor has no instructions for it.
 
 [Magnification](magnification.md), [motion](motion.md) and [align](align.md) tell what the figures mean, and hold those
 that are not about speed.

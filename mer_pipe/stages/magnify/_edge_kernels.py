@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 # Numba's cache looks at this file alone: change it as well whenever `_warp_kernels` changes.
-from mer_pipe.stages.magnify._warp_kernels import _lanes
+from mer_pipe.stages.magnify._warp_kernels import lanes_at
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -69,7 +69,7 @@ def misfits(surface, before, candidates, asked, variance, most):
             for k in range(len(candidates) if asked[row, column] else 0):
                 x = min(max(np.float32(column) + candidates[k, row, column, 0], low), right)
                 y = min(max(np.float32(row) + candidates[k, row, column, 1], low), bottom)
-                there = _lanes(knots, width, x, y)
+                there = lanes_at(knots, width, x, y)
                 total = low
                 for channel in range(channels):
                     q = (there[channel] - before[row, column, channel]) ** 2 * sure
@@ -87,10 +87,10 @@ def decided(candidates, misfit, across, doubt, taps, prior, front):
     Parameters
     ----------
     candidates : float32 (k, y, x, 2), px; the last is the flow as it is, of the others each second one is behind.
-    misfit : float32 (y, x, k), in halved squared standard deviations of the noise, up to a factor.
+    misfit : float32 (y, x, k), as `misfits` returns it, averaged over a small window.
     across : unit vector across the edge, float32 (y, x, 2).
     doubt : how much of an edge there is, float32 (y, x), 0..1; where it is 0 nothing is computed.
-    taps : float32 (n, 2): places along the edge, px, and their weights.
+    taps : float32 (n, 2): places along the edge, px, and what one variance of misfit there takes from the logarithm.
     prior, front : head start of the flow as it is, and of what is in front, in logarithms of likelihood.
     """
     count, height, width = candidates.shape[0], candidates.shape[1], candidates.shape[2]

@@ -9,6 +9,7 @@ from numba import int64 as Z
 from numba import njit
 from numba import uint64 as N
 
+# Numba's cache looks at this file alone: change it as well whenever `_taps` changes.
 from mer_pipe.stages.magnify._taps import LANES, weighed
 
 STEPS = 24
@@ -141,7 +142,7 @@ def _weights(t):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _lanes(knots, width, x, y):
+def lanes_at(knots, width, x, y):
     """The four lanes of a surface of frames `width` wide at (x, y), which lies within the frame."""
     x0, y0 = np.int32(x), np.int32(y)
     stride = N(LANES) * (N(width) + N(3))
@@ -169,7 +170,7 @@ def sample(surface, image, positions, half):
             if x == np.floor(x) and y == np.floor(y):
                 out[row, column] = image[int(y), int(x)]
                 continue
-            lanes = _lanes(knots, width, x, y)
+            lanes = lanes_at(knots, width, x, y)
             for channel in range(channels):
                 out[row, column, channel] = min(max(lanes[channel] + half, low), high)
     return out
@@ -186,7 +187,7 @@ def follow(surface, flow, lane=0):
         for column in range(width):
             x = min(max(np.float32(column) + flow[row, column, 0], low), right)
             y = min(max(np.float32(row) + flow[row, column, 1], low), bottom)
-            out[row, column] = _lanes(knots, width, x, y)[lane]
+            out[row, column] = lanes_at(knots, width, x, y)[lane]
     return out
 
 
@@ -212,9 +213,9 @@ def draw(out, after, before, motion, af, half):
             u, v = motion[row, column, 0], motion[row, column, 1]
             start_x, start_y = column - af * u, row - af * v
             x, y = np.float32(start_x + u), np.float32(start_y + v)
-            now = _lanes(knots_after, width, min(max(x, low), right), min(max(y, low), bottom))
+            now = lanes_at(knots_after, width, min(max(x, low), right), min(max(y, low), bottom))
             x, y = np.float32(start_x), np.float32(start_y)
-            then = _lanes(knots_before, width, min(max(x, low), right), min(max(y, low), bottom))
+            then = lanes_at(knots_before, width, min(max(x, low), right), min(max(y, low), bottom))
             share = min(max(then[LANES - 1], low), one)
             for channel in range(channels):
                 value = now[channel] + share * (then[channel] - now[channel])

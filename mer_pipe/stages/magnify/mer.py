@@ -37,7 +37,8 @@ def mer(
     reference, target : uint8, or float32 in 0..255, (y, x, 1) or (y, x, 3), alike. The result has their type.
     af : total displacement factors, >= 0, fractional or not.
     noise_floor, edges : how the motion is measured, see `fine_motion.fine_motion`.
-    blend : greatest share of the reference in the picture, 0..0.5; with 0 the target's pixels are kept as they are.
+    blend : greatest share of the reference in the picture, 0..0.5; with 0 the target's pixels are kept as they are (in
+        float32 to 1e-3 grey levels).
 
     Raises
     ------

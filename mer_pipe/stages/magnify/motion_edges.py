@@ -21,7 +21,7 @@ SURE = 1.0 / 3.0
 PRIOR, FRONT = 1.0, 0.5
 """Logarithms of likelihood. Head start of the flow as it is, and of what moves more: mixed pixels belong to it."""
 LEAST, DOUBT = 0.07, 0.8
-"""px. Sides that differ by less are no edge."""
+"""px. Sides that differ by less than LEAST are no edge, nor by less than DOUBT times that for each grey level of noise more."""
 INDEPENDENT = 0.299**2 + 0.587**2 + 0.114**2
 """Variance of the noise in luma over that in one of three channels."""
 
@@ -33,7 +33,7 @@ def edged(flow: np.ndarray, before: np.ndarray, surface: np.ndarray, variance: f
     it is. Each is judged by the squared grey levels that it leaves unexplained in all channels, under a Gaussian of 1 px
     and along the edge by some px, with single differences bounded. The five are mixed by their likelihoods, a third as
     sure as independent noise would make them. The flow as it is has a head start, so that a smooth change stays smooth,
-    and so has, a smaller one, what moves more. Where the sides differ by less than 0.1 px nothing happens.
+    and so has, a smaller one, what moves more. Where the sides differ by less than noise can do (`LEAST`) nothing happens.
 
     Parameters
     ----------
